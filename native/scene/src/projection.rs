@@ -1,0 +1,1 @@
+//! Map projections of the two sensors.
