@@ -1,0 +1,307 @@
+//! The contract of a fusion method.
+//!
+//! A method is driven in four steps, each a type, so that none can be left out or come too early:
+//!
+//! ```text
+//! Method::info ──> Method::plan(request) ──> Plan::prepare(scene) ──> Prepared::run(tile) for every tile
+//!  who am I?        valid? what does it cost?   whole-scene statistics    pixels
+//! ```
+//!
+//! **Invariants**, each a contract test that every registered method inherits:
+//! the result does not depend on tile size, thread count or block order, bit for bit; identical coarse images at pair and
+//! target return the fine image; constant in, constant out; invalid in, invalid out, and an invalid value is never used as
+//! a neighbour; permuting the bands permutes the output; no infinity leaves a method, and `NaN` only where nothing can be
+//! predicted.
+
+use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
+
+use crate::param::{ParamSpec, Values};
+use crate::{Date, Error, ErrorKind, Exec, Region, Result};
+
+/// Family of a method, as the survey of the field names them; the group in dialogs and lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Yardsticks that any fusion should beat.
+    Baseline,
+    /// Weighted means over similar neighbours (STARFM and its descendants).
+    WeightFunction,
+    /// Class values from coarse mixtures.
+    Unmixing,
+    /// Several of these ideas in one method.
+    Hybrid,
+    /// Estimation from a statistical model.
+    Bayesian,
+    /// Dictionaries and regressions learned from the pairs.
+    Learning,
+    /// Networks.
+    DeepLearning,
+}
+
+impl Family {
+    /// Name shown to people.
+    pub fn label(self) -> &'static str {
+        match self {
+            Family::Baseline => "Baselines",
+            Family::WeightFunction => "Weight function",
+            Family::Unmixing => "Unmixing",
+            Family::Hybrid => "Hybrid",
+            Family::Bayesian => "Bayesian",
+            Family::Learning => "Learning",
+            Family::DeepLearning => "Deep learning",
+        }
+    }
+}
+
+/// A publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reference {
+    /// Authors, year, title, journal.
+    pub citation: &'static str,
+    /// Digital object identifier without a resolver, or empty.
+    pub doi: &'static str,
+}
+
+/// What a method is, independent of any job.
+#[derive(Debug)]
+pub struct MethodInfo {
+    /// Frozen, lower-case ASCII with underscores.
+    pub id: &'static str,
+    /// Name shown to people.
+    pub label: &'static str,
+    /// One sentence without a full stop.
+    pub summary: &'static str,
+    /// Family it belongs to.
+    pub family: Family,
+    /// What people type when they look for it.
+    pub tags: &'static [&'static str],
+    /// Publications, the method's own first.
+    pub references: &'static [Reference],
+    /// Smallest number of pairs.
+    pub min_pairs: usize,
+    /// Largest number of pairs, if there is a limit.
+    pub max_pairs: Option<usize>,
+    /// Whether pairs and target need dates.
+    pub needs_dates: bool,
+    /// Whether a pair may come with a class map.
+    pub accepts_classes: bool,
+    /// Parameters.
+    pub parameters: &'static [ParamSpec],
+    /// The help page, Markdown.
+    pub readme: &'static str,
+}
+
+/// One image of a scene.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Layer {
+    /// Fine image of the pair with this index.
+    Fine(usize),
+    /// Coarse image of the pair with this index, on the fine grid.
+    Coarse(usize),
+    /// Class map of the pair with this index; one band.
+    Classes(usize),
+    /// Coarse image of the target day, on the fine grid.
+    Target,
+}
+
+/// What is known of a pair before any pixel is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairInfo {
+    /// Day of the pair.
+    pub date: Option<Date>,
+    /// Whether the pair has a class map.
+    pub has_classes: bool,
+}
+
+/// What is known of a scene before any pixel is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SceneInfo {
+    /// Number of bands of every image (class maps have one).
+    pub bands: usize,
+    /// Number of fine rows.
+    pub rows: usize,
+    /// Number of fine columns.
+    pub cols: usize,
+    /// Scale: fine pixels per coarse-pixel side, if known.
+    pub scale: Option<f64>,
+    /// The pairs, in the order of the job.
+    pub pairs: Vec<PairInfo>,
+    /// The day to predict.
+    pub target_date: Option<Date>,
+}
+
+impl SceneInfo {
+    /// Days from the target to pair `pair`: negative when the pair is earlier. `None` without both dates.
+    pub fn gap_days(&self, pair: usize) -> Option<i32> {
+        Some(self.target_date?.days_until(self.pairs.get(pair)?.date?))
+    }
+
+    /// Number of bands of a layer.
+    pub fn bands_of(&self, layer: Layer) -> usize {
+        match layer {
+            Layer::Classes(_) => 1,
+            _ => self.bands,
+        }
+    }
+}
+
+/// Read access to the whole scene, for statistics before the tiles. Every image is on the fine grid.
+pub trait Scene: Sync {
+    /// Shape, pairs and dates.
+    fn info(&self) -> &SceneInfo;
+
+    /// Fills `out` (band, row, col) with the part `region` of all bands of `layer`; invalid values are `NaN`.
+    ///
+    /// May be called from several threads at once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Read`] when the image cannot be read.
+    fn read(&self, layer: Layer, region: Region, out: ArrayViewMut3<'_, f32>) -> Result<()>;
+}
+
+/// What a method is asked for: its parameters and the scene.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Parameter values.
+    pub values: &'a Values,
+    /// The scene.
+    pub scene: &'a SceneInfo,
+}
+
+/// What running a tile costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Input needed around a tile, in fine pixels.
+    pub halo_px: usize,
+    /// Working memory of `run` per input pixel of the tile (halo included), in bytes, beyond the input and output images.
+    pub bytes_per_px: usize,
+    /// Working memory that does not grow with the tile, in bytes.
+    pub fixed_bytes: usize,
+}
+
+/// A fusion method. See the [module](self).
+pub trait Method: Sync {
+    /// Who it is and what it needs.
+    fn info(&self) -> &'static MethodInfo;
+
+    /// Validates everything that can be validated without touching a pixel.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parameter`] or [`ErrorKind::Data`], naming the parameter or the image and the remedy.
+    fn plan(&self, request: &Request<'_>) -> Result<Box<dyn Plan>>;
+}
+
+/// A validated request.
+pub trait Plan: Send + Sync {
+    /// What running a tile costs.
+    fn cost(&self) -> Cost;
+
+    /// Computes whole-scene statistics, if the method has any. Runs once, inside the thread pool of the context.
+    ///
+    /// # Errors
+    /// Those of reading, [`ErrorKind::Data`] and [`ErrorKind::Cancelled`].
+    fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>>;
+}
+
+/// A method ready to compute tiles, in any order and from several threads.
+pub trait Prepared: Send + Sync {
+    /// Values that the method derived from the data (name, value), for the log and the provenance.
+    fn derived(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// Computes one tile. Single-threaded: tiles run in parallel.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Cancelled`]; `exec.cancel` is checked at least every 50 ms.
+    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()>;
+}
+
+/// Images of one pair under a tile, (band, row, col), C-contiguous, covering [`TileIn::padded`].
+#[derive(Debug, Clone)]
+pub struct PairTile<'a> {
+    /// Fine image.
+    pub fine: ArrayView3<'a, f32>,
+    /// Coarse image on the fine grid.
+    pub coarse: ArrayView3<'a, f32>,
+    /// Class map, (row, col).
+    pub classes: Option<ArrayView2<'a, f32>>,
+    /// Days from the target to the pair, negative when the pair is earlier.
+    pub gap_days: Option<i32>,
+}
+
+/// Input of one tile. Invalid values are `NaN`; all others are finite.
+#[derive(Debug, Clone)]
+pub struct TileIn<'a> {
+    /// Pixels to compute, in scene coordinates.
+    pub region: Region,
+    /// Pixels given: `region` grown by the halo and clipped to the scene.
+    pub padded: Region,
+    /// The pairs, in the order of the job.
+    pub pairs: Vec<PairTile<'a>>,
+    /// Coarse image of the target day on the fine grid, covering `padded`.
+    pub target: ArrayView3<'a, f32>,
+}
+
+impl TileIn<'_> {
+    /// Row of `region` inside `padded`.
+    pub fn row_offset(&self) -> usize {
+        self.region.row - self.padded.row
+    }
+
+    /// Column of `region` inside `padded`.
+    pub fn col_offset(&self) -> usize {
+        self.region.col - self.padded.col
+    }
+}
+
+/// Output of one tile, covering [`TileIn::region`].
+#[derive(Debug)]
+pub struct TileOut<'a> {
+    /// The prediction, (band, row, col), C-contiguous; `NaN` where nothing can be predicted. Holds `NaN` everywhere before the run.
+    pub image: ArrayViewMut3<'a, f32>,
+    /// The part of the support layer that only the method knows, when it was asked for.
+    pub support: Option<SupportOut<'a>>,
+}
+
+/// What a method says about the support of its prediction, (row, col).
+#[derive(Debug)]
+pub struct SupportOut<'a> {
+    /// Number of similar pixels, over all pairs, in the band that has fewest. Methods without a neighbourhood write 1 where they predict.
+    pub similar_pixels: ArrayViewMut2<'a, f32>,
+    /// Valid part (0..1) of the samples inside the scene that the method could have used, over all pairs.
+    pub valid_fraction: ArrayViewMut2<'a, f32>,
+}
+
+/// Fails unless the number of pairs, and the dates, are what `info` asks for.
+///
+/// # Errors
+/// [`ErrorKind::Data`] naming the method, the number got and the number needed.
+pub fn check_needs(info: &MethodInfo, scene: &SceneInfo) -> Result<()> {
+    let got = scene.pairs.len();
+    let needed = match info.max_pairs {
+        Some(max) if max == info.min_pairs => format!("exactly {max}"),
+        Some(max) => format!("{} to {max}", info.min_pairs),
+        None => format!("at least {}", info.min_pairs),
+    };
+    if got < info.min_pairs || info.max_pairs.is_some_and(|max| got > max) {
+        return Err(Error::new(ErrorKind::Data, format!("{} needs {needed} pairs; the job has {got}", info.label))
+            .with_hint(if got < info.min_pairs { "Add a pair of fine and coarse images." } else { "Remove pairs, or choose another method." }));
+    }
+    if info.needs_dates {
+        if scene.target_date.is_none() {
+            return Err(Error::new(ErrorKind::Data, format!("{} needs the target date; the job has none", info.label))
+                .with_hint("Give the target a date (YYYY-MM-DD)."));
+        }
+        if let Some(k) = scene.pairs.iter().position(|p| p.date.is_none()) {
+            return Err(Error::new(ErrorKind::Data, format!("{} needs the date of every pair; pair {} has none", info.label, k + 1))
+                .with_hint("Give each pair a date (YYYY-MM-DD)."));
+        }
+    }
+    if !info.accepts_classes {
+        if let Some(k) = scene.pairs.iter().position(|p| p.has_classes) {
+            return Err(Error::new(ErrorKind::Data, format!("{} takes no class map; pair {} has one", info.label, k + 1))
+                .with_hint("Remove the class map from the job."));
+        }
+    }
+    Ok(())
+}
