@@ -1,0 +1,256 @@
+//! Test problems shared by all methods, and a driver that runs a method over them tile by tile in memory.
+//!
+//! Part of the library so that the tests of other crates and the benchmarks can use the same problems; no method calls it.
+
+use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3};
+use stfusion_core::memory::{MemoryPair, MemoryScene};
+use stfusion_core::method::{Layer, Method, PairTile, Request, Scene, SupportOut, TileIn, TileOut};
+use stfusion_core::param::Values;
+use stfusion_core::{Cancel, Date, Error, Exec, Region, Result};
+
+/// One pair of a [`Problem`], (band, row, col); `NaN` is invalid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProblemPair {
+    /// Days from the target to the pair, negative when the pair is earlier; `None`: without a date. -150 to 150.
+    pub gap_days: Option<i16>,
+    /// Fine image.
+    pub fine: Array3<f32>,
+    /// Coarse image on the fine grid.
+    pub coarse: Array3<f32>,
+    /// Class map, (row, col).
+    pub classes: Option<Array2<f32>>,
+}
+
+/// Images of a whole problem in memory. The target day is day 180 of 2001.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Problem {
+    /// The pairs.
+    pub pairs: Vec<ProblemPair>,
+    /// Coarse image of the target day, (band, row, col).
+    pub target: Array3<f32>,
+}
+
+/// A prediction and its support.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// The image, (band, row, col).
+    pub image: Array3<f32>,
+    /// Similar pixels and valid fraction, (row, col), if asked for.
+    pub support: Option<(Array2<f32>, Array2<f32>)>,
+}
+
+const TARGET_DAY: i16 = 180;
+
+/// Deterministic numbers in 0..1 from a position and a seed (a 32-bit integer hash).
+fn noise(seed: u32, a: usize, b: usize, c: usize) -> f32 {
+    let mut h =
+        seed ^ (a as u32).wrapping_mul(0x9e37_79b1) ^ (b as u32).wrapping_mul(0x85eb_ca77) ^ (c as u32).wrapping_mul(0xc2b2_ae3d);
+    for _ in 0..2 {
+        h = (h ^ (h >> 15)).wrapping_mul(0x2c1b_3c6d);
+        h = (h ^ (h >> 13)).wrapping_mul(0x297a_2d39);
+    }
+    ((h ^ (h >> 16)) >> 8) as f32 / (1 << 24) as f32
+}
+
+impl Problem {
+    /// Fields of several crops with noise, reflectance-like; `pairs` gives the days from the target to each pair. The coarse
+    /// images are block means of `scale` x `scale` fine pixels. Values are multiples of 2⁻¹⁴, so that differences are exact.
+    pub fn fields(bands: usize, rows: usize, cols: usize, scale: usize, pairs: &[i16], seed: u32) -> Problem {
+        let grain = |v: f32| (v * 16384.0).round() / 16384.0;
+        let fine_at = |day: i16| {
+            Array3::from_shape_fn((bands, rows, cols), |(b, r, c)| {
+                let field = noise(seed, 99, r / 7, c / 5);
+                let season = (f32::from(day) / 365.0 * (0.5 + field)).sin();
+                let base = 0.04 + 0.05 * (b as f32 + 1.0) * (0.3 + field);
+                grain(base * (1.0 + 0.8 * season) + 0.01 * noise(seed.wrapping_add(day as u32), b, r, c))
+            })
+        };
+        let coarse_of = |fine: &Array3<f32>| {
+            Array3::from_shape_fn((bands, rows, cols), |(b, r, c)| {
+                let (r0, c0) = (r / scale * scale, c / scale * scale);
+                let block = fine.slice(s![b, r0..(r0 + scale).min(rows), c0..(c0 + scale).min(cols)]);
+                grain(block.mean().unwrap_or(0.0))
+            })
+        };
+        let pairs = pairs
+            .iter()
+            .map(|&gap| {
+                let fine = fine_at(TARGET_DAY + gap);
+                ProblemPair { gap_days: Some(gap), coarse: coarse_of(&fine), fine, classes: None }
+            })
+            .collect();
+        Problem { pairs, target: coarse_of(&fine_at(TARGET_DAY)) }
+    }
+
+    /// The same problem with about `share` of the pixels of every image invalid: single pixels, a diagonal band that crosses
+    /// every tile border, and the corner pixel in all images.
+    #[must_use]
+    pub fn with_gaps(mut self, share: f32, seed: u32) -> Problem {
+        let punch = |image: &mut Array3<f32>, salt: u32| {
+            for ((b, r, c), v) in image.indexed_iter_mut() {
+                let stripe = (r + 2 * c + 11 * salt as usize) % 37 < 2;
+                if stripe || (r, c) == (0, 0) || noise(seed ^ salt, b, r, c) < share {
+                    *v = f32::NAN;
+                }
+            }
+        };
+        for (k, pair) in self.pairs.iter_mut().enumerate() {
+            punch(&mut pair.fine, 2 * k as u32 + 1);
+            punch(&mut pair.coarse, 2 * k as u32 + 2);
+        }
+        punch(&mut self.target, 0);
+        self
+    }
+
+    /// Number of (bands, rows, cols).
+    pub fn dim(&self) -> (usize, usize, usize) {
+        self.target.dim()
+    }
+
+    /// The problem as a scene.
+    ///
+    /// # Errors
+    /// When the shapes differ.
+    pub fn scene(&self) -> Result<MemoryScene<'_>> {
+        let day = |gap: i16| Date::from_day_of_year(2001, TARGET_DAY + gap);
+        let pairs = self
+            .pairs
+            .iter()
+            .map(|p| MemoryPair {
+                date: p.gap_days.and_then(day),
+                fine: p.fine.view(),
+                coarse: p.coarse.view(),
+                classes: p.classes.as_ref().map(|c| c.view()),
+            })
+            .collect();
+        let dated = self.pairs.iter().any(|p| p.gap_days.is_some());
+        MemoryScene::new(pairs, if dated { day(0) } else { None }, self.target.view(), None)
+    }
+}
+
+/// Plans and prepares `method`, and runs it over `problem` in tiles of at most `tile` (rows, cols), last tile first.
+///
+/// # Errors
+/// Those of the method.
+pub fn predict(
+    method: &dyn Method,
+    values: &Values,
+    problem: &Problem,
+    tile: (usize, usize),
+    support: bool,
+) -> Result<Prediction> {
+    let scene = problem.scene()?;
+    predict_scene(method, values, &scene, tile, support)
+}
+
+/// As [`predict`], for any scene that fits into memory.
+///
+/// # Errors
+/// Those of the method and of reading.
+pub fn predict_scene(
+    method: &dyn Method,
+    values: &Values,
+    scene: &dyn Scene,
+    tile: (usize, usize),
+    support: bool,
+) -> Result<Prediction> {
+    let cancel = Cancel::new();
+    let exec = Exec::quiet(&cancel);
+    let info = scene.info();
+    let plan = method.plan(&Request { values, scene: info })?;
+    let halo = plan.cost().halo_px;
+    let prepared = plan.prepare(scene, &exec)?;
+    let (bands, rows, cols) = (info.bands, info.rows, info.cols);
+    let mut image = Array3::from_elem((bands, rows, cols), f32::NAN);
+    let mut layers = support.then(|| (Array2::from_elem((rows, cols), f32::NAN), Array2::from_elem((rows, cols), f32::NAN)));
+    for region in Region::whole(rows, cols).blocks(tile.0, tile.1).into_iter().rev() {
+        let padded = region.grown(halo, rows, cols);
+        let read = |layer: Layer| -> Result<Array3<f32>> {
+            let mut out = Array3::zeros((info.bands_of(layer), padded.rows, padded.cols));
+            scene.read(layer, padded, out.view_mut())?;
+            Ok(out)
+        };
+        let target = read(Layer::Target)?;
+        let pairs = info
+            .pairs
+            .iter()
+            .enumerate()
+            .map(|(k, p)| {
+                let classes = if p.has_classes { Some(read(Layer::Classes(k))?) } else { None };
+                Ok((read(Layer::Fine(k))?, read(Layer::Coarse(k))?, classes))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let input = TileIn {
+            region,
+            padded,
+            pairs: pairs
+                .iter()
+                .enumerate()
+                .map(|(k, (fine, coarse, classes))| PairTile {
+                    fine: fine.view(),
+                    coarse: coarse.view(),
+                    classes: classes.as_ref().map(|c| c.slice(s![0, .., ..])),
+                    gap_days: info.gap_days(k),
+                })
+                .collect(),
+            target: target.view(),
+        };
+        let shape = (region.rows, region.cols);
+        let mut part = Array3::from_elem((bands, shape.0, shape.1), f32::NAN);
+        let mut part_support = support.then(|| (Array2::from_elem(shape, f32::NAN), Array2::from_elem(shape, f32::NAN)));
+        let mut output = TileOut {
+            image: part.view_mut(),
+            support: part_support
+                .as_mut()
+                .map(|(n, v)| SupportOut { similar_pixels: n.view_mut(), valid_fraction: v.view_mut() }),
+        };
+        prepared.run(&input, &mut output, &exec)?;
+        let (r, c) = (region.row..region.row + region.rows, region.col..region.col + region.cols);
+        image.slice_mut(s![.., r.clone(), c.clone()]).assign(&part);
+        if let (Some((n, v)), Some((pn, pv))) = (&mut layers, &part_support) {
+            n.slice_mut(s![r.clone(), c.clone()]).assign(pn);
+            v.slice_mut(s![r, c]).assign(pv);
+        }
+    }
+    Ok(Prediction { image, support: layers })
+}
+
+/// Parameter values from (id, text) pairs.
+///
+/// # Errors
+/// Those of [`Values::set_text`].
+pub fn values_of(method: &dyn Method, settings: &[(&str, &str)]) -> Result<Values> {
+    let mut values = Values::default();
+    for (id, text) in settings {
+        values.set_text(method.info().parameters, id, text)?;
+    }
+    Ok(values)
+}
+
+/// Largest |a − b|, where one of them may not be `NaN` alone.
+///
+/// # Errors
+/// When the shapes differ or only one of two values is `NaN`, naming the place.
+pub fn largest_difference(a: ArrayView3<'_, f32>, b: ArrayView3<'_, f64>) -> Result<f64> {
+    if a.dim() != b.dim() {
+        return Err(Error::internal(format!("shapes differ: {:?} and {:?}", a.dim(), b.dim())));
+    }
+    let mut largest = 0.0f64;
+    for ((at, &x), &y) in a.indexed_iter().zip(b.iter()) {
+        if x.is_nan() != y.is_nan() {
+            return Err(Error::internal(format!("at {at:?} (band, row, col) one value is {x}, the other {y}")));
+        }
+        if !x.is_nan() {
+            largest = largest.max((f64::from(x) - y).abs());
+        }
+    }
+    Ok(largest)
+}
+
+/// As [`largest_difference`], for one layer.
+///
+/// # Errors
+/// As [`largest_difference`].
+pub fn largest_difference_2d(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f64>) -> Result<f64> {
+    largest_difference(a.insert_axis(ndarray::Axis(0)), b.insert_axis(ndarray::Axis(0)))
+}

@@ -1,0 +1,95 @@
+//! Coarse increment: the fine image plus what the coarse images say has changed since. The yardstick "add the difference".
+//!
+//! ```text
+//! for every pixel and band, with I_k = F_k + C_p - C_k of the pairs k that are valid there (F_k, C_k and C_p):
+//!     a = last such pair on or before the target day      b = first such pair after it
+//!     both: (I_a / days(a) + I_b / days(b)) / (1 / days(a) + 1 / days(b))      one: I_k
+//! ```
+//! A pair of the target day itself is used alone. Without dates the last valid pair of the job is used.
+
+pub mod cases;
+pub mod reference;
+
+use stfusion_core::method::{check_needs, Cost, Family, Method, MethodInfo, Plan, Prepared, Request, Scene, TileIn, TileOut};
+use stfusion_core::{Exec, Result};
+
+use crate::blocks::pair_order;
+use crate::blocks::pixels::{self, PixelValues};
+
+static INFO: MethodInfo = MethodInfo {
+    id: "coarse_increment",
+    label: "Coarse increment",
+    summary: "Adds the change between the coarse images to the fine image: the yardstick that a fusion should beat",
+    family: Family::Baseline,
+    tags: &["difference", "delta", "baseline", "benchmark", "skill"],
+    references: &[],
+    min_pairs: 1,
+    max_pairs: None,
+    needs_dates: false,
+    accepts_classes: false,
+    parameters: &[],
+    readme: include_str!("README.md"),
+};
+
+/// See the [module](self).
+#[derive(Debug, Clone, Copy)]
+pub struct CoarseIncrement;
+
+impl Method for CoarseIncrement {
+    fn info(&self) -> &'static MethodInfo {
+        &INFO
+    }
+
+    fn plan(&self, request: &Request<'_>) -> Result<Box<dyn Plan>> {
+        check_needs(&INFO, request.scene)?;
+        Ok(Box::new(Ready { order: pair_order::nearest_first(request.scene), gaps: pair_order::gaps(request.scene) }))
+    }
+}
+
+/// Pairs, the nearest first, and the days from the target to each if all are known.
+#[derive(Debug, Clone)]
+struct Ready {
+    order: Vec<usize>,
+    gaps: Option<Vec<i32>>,
+}
+
+fn usable(v: PixelValues<'_>, k: usize) -> bool {
+    !(v.fine[k].is_nan() || v.coarse[k].is_nan() || v.target.is_nan())
+}
+
+fn increment(v: PixelValues<'_>, k: usize) -> f64 {
+    f64::from(v.fine[k]) + (f64::from(v.target) - f64::from(v.coarse[k]))
+}
+
+impl Ready {
+    fn predict(&self, v: PixelValues<'_>) -> f32 {
+        let Some(gaps) = &self.gaps else {
+            return self.order.iter().find(|&&k| usable(v, k)).map_or(f32::NAN, |&k| increment(v, k) as f32);
+        };
+        let valid = |later: bool| self.order.iter().copied().find(|&k| (gaps[k] > 0) == later && usable(v, k));
+        match (valid(false), valid(true)) {
+            (Some(a), Some(b)) if gaps[a] < 0 => {
+                let (wa, wb) = (1.0 / f64::from(-gaps[a]), 1.0 / f64::from(gaps[b]));
+                ((wa * increment(v, a) + wb * increment(v, b)) / (wa + wb)) as f32
+            }
+            (Some(k), _) | (None, Some(k)) => increment(v, k) as f32,
+            (None, None) => f32::NAN,
+        }
+    }
+}
+
+impl Plan for Ready {
+    fn cost(&self) -> Cost {
+        Cost { halo_px: 0, bytes_per_px: 0, fixed_bytes: 0 }
+    }
+
+    fn prepare(&self, _scene: &dyn Scene, _exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Prepared for Ready {
+    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
+        pixels::predict_each(tile, out, exec, |v| self.predict(v), usable)
+    }
+}

@@ -1,0 +1,72 @@
+//! Nearest pair: the fine image nearest in time, unchanged. The yardstick "no change".
+//!
+//! ```text
+//! for every pixel and band: the fine value of the first pair, by distance in time, that is valid there
+//! ```
+//! The coarse images are not looked at, so a pixel without a coarse value is predicted all the same.
+
+pub mod cases;
+pub mod reference;
+
+use stfusion_core::method::{check_needs, Cost, Family, Method, MethodInfo, Plan, Prepared, Request, Scene, TileIn, TileOut};
+use stfusion_core::{Exec, Result};
+
+use crate::blocks::{pair_order, pixels};
+
+static INFO: MethodInfo = MethodInfo {
+    id: "nearest_pair",
+    label: "Nearest pair",
+    summary: "Copies the fine image nearest in time: the yardstick that says what happens if nothing changes",
+    family: Family::Baseline,
+    tags: &["no change", "copy", "persistence", "baseline", "benchmark", "skill"],
+    references: &[],
+    min_pairs: 1,
+    max_pairs: None,
+    needs_dates: false,
+    accepts_classes: false,
+    parameters: &[],
+    readme: include_str!("README.md"),
+};
+
+/// See the [module](self).
+#[derive(Debug, Clone, Copy)]
+pub struct NearestPair;
+
+impl Method for NearestPair {
+    fn info(&self) -> &'static MethodInfo {
+        &INFO
+    }
+
+    fn plan(&self, request: &Request<'_>) -> Result<Box<dyn Plan>> {
+        check_needs(&INFO, request.scene)?;
+        Ok(Box::new(Ready { order: pair_order::nearest_first(request.scene) }))
+    }
+}
+
+/// Pairs, the nearest first.
+#[derive(Debug, Clone)]
+struct Ready {
+    order: Vec<usize>,
+}
+
+impl Plan for Ready {
+    fn cost(&self) -> Cost {
+        Cost { halo_px: 0, bytes_per_px: 0, fixed_bytes: 0 }
+    }
+
+    fn prepare(&self, _scene: &dyn Scene, _exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Prepared for Ready {
+    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
+        pixels::predict_each(
+            tile,
+            out,
+            exec,
+            |v| self.order.iter().map(|&k| v.fine[k]).find(|f| !f.is_nan()).unwrap_or(f32::NAN),
+            |v, k| !v.fine[k].is_nan(),
+        )
+    }
+}
