@@ -1,1 +1,43 @@
-//! Placeholder
+//! Everything about files: GDAL opens, reads, masks, aligns and writes here and nowhere else.
+//!
+//! ```text
+//! names of a job ──> Image (described, pooled handles) ──> RasterScene: every image on the fine grid, f32, NaN = invalid
+//! prediction ──> Writer: the fine image's type, scale and nodata, a temporary beside the target, renamed when complete
+//! ```
+//!
+//! Edges: names are opaque strings that GDAL understands, never tested with the file system; no job is parsed and no
+//! method is known here. GDAL's messages are captured per thread and become part of the errors; nothing is printed.
+#![deny(missing_docs)]
+
+mod align;
+mod bands;
+mod dataset;
+mod dates;
+mod errors;
+mod image;
+mod masks;
+mod output;
+mod plausibility;
+mod resample;
+mod scene;
+mod writer;
+
+pub use align::Alignment;
+pub use dataset::{describe, BandInfo, ImageInfo};
+pub use dates::{date_in_metadata, date_in_name};
+pub use image::Image;
+pub use masks::{presets, Preset};
+pub use output::{check_output, check_output_is_no_input, write_text};
+pub use scene::{RasterScene, SceneSource};
+pub use writer::{BandSpec, OutputSpec, Writer};
+
+/// GDAL's release name, such as `3.6.2`.
+pub fn version() -> String {
+    gdal::version::VersionInfo::release_name()
+}
+
+/// Limits GDAL's block cache, which all open rasters of the program share.
+pub fn set_cache_limit(bytes: usize) {
+    // SAFETY: sets a number under GDAL's own lock.
+    unsafe { gdal_sys::GDALSetCacheMax64(i64::try_from(bytes).unwrap_or(i64::MAX)) };
+}
