@@ -68,7 +68,9 @@ impl FromStr for Date {
             [s] if all_digits(s) && s.len() == 8 => {
                 number(&s[..4]).zip(small(&s[4..6])).zip(small(&s[6..])).and_then(|((y, m), d)| Date::from_ymd(y, m, d))
             }
-            [s] if all_digits(s) && s.len() == 7 => number(&s[..4]).zip(number(&s[4..])).and_then(|(y, n)| Date::from_day_of_year(y, n)),
+            [s] if all_digits(s) && s.len() == 7 => {
+                number(&s[..4]).zip(number(&s[4..])).and_then(|(y, n)| Date::from_day_of_year(y, n))
+            }
             _ => None,
         };
         found.ok_or_else(|| {

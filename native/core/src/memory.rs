@@ -46,8 +46,11 @@ impl<'a> MemoryScene<'a> {
             if shape == expected {
                 return Ok(());
             }
-            Err(Error::new(ErrorKind::Data, format!("{name} is {shape:?} (band, row, col); the target's coarse image is {expected:?}"))
-                .with_hint("In memory every image must be on the fine grid with the same bands: resample the coarse images first."))
+            Err(Error::new(
+                ErrorKind::Data,
+                format!("{name} is {shape:?} (band, row, col); the target's coarse image is {expected:?}"),
+            )
+            .with_hint("In memory every image must be on the fine grid with the same bands: resample the coarse images first."))
         };
         for (k, pair) in pairs.iter().enumerate() {
             check(format!("The fine image of pair {}", k + 1), pair.fine.shape(), &[bands, rows, cols])?;

@@ -284,8 +284,13 @@ pub fn check_needs(info: &MethodInfo, scene: &SceneInfo) -> Result<()> {
         None => format!("at least {}", info.min_pairs),
     };
     if got < info.min_pairs || info.max_pairs.is_some_and(|max| got > max) {
-        return Err(Error::new(ErrorKind::Data, format!("{} needs {needed} pairs; the job has {got}", info.label))
-            .with_hint(if got < info.min_pairs { "Add a pair of fine and coarse images." } else { "Remove pairs, or choose another method." }));
+        return Err(Error::new(ErrorKind::Data, format!("{} needs {needed} pairs; the job has {got}", info.label)).with_hint(
+            if got < info.min_pairs {
+                "Add a pair of fine and coarse images."
+            } else {
+                "Remove pairs, or choose another method."
+            },
+        ));
     }
     if info.needs_dates {
         if scene.target_date.is_none() {
@@ -293,8 +298,11 @@ pub fn check_needs(info: &MethodInfo, scene: &SceneInfo) -> Result<()> {
                 .with_hint("Give the target a date (YYYY-MM-DD)."));
         }
         if let Some(k) = scene.pairs.iter().position(|p| p.date.is_none()) {
-            return Err(Error::new(ErrorKind::Data, format!("{} needs the date of every pair; pair {} has none", info.label, k + 1))
-                .with_hint("Give each pair a date (YYYY-MM-DD)."));
+            return Err(Error::new(
+                ErrorKind::Data,
+                format!("{} needs the date of every pair; pair {} has none", info.label, k + 1),
+            )
+            .with_hint("Give each pair a date (YYYY-MM-DD)."));
         }
     }
     if !info.accepts_classes {

@@ -329,13 +329,18 @@ impl ParamSpec {
 
     /// The declaration as JSON, for dialogs and documentation outside this library.
     pub fn describe(&self) -> Json {
-        let mut out = json!({ "id": self.id, "label": self.label, "help": self.help, "unit": self.unit, "advanced": self.advanced });
+        let mut out =
+            json!({ "id": self.id, "label": self.label, "help": self.help, "unit": self.unit, "advanced": self.advanced });
         let more = match self.kind {
             Kind::Int { min, max, odd, default } => {
                 json!({ "kind": "int", "min": min, "max": max, "odd": odd, "default": default })
             }
-            Kind::Float { min, max, default } => json!({ "kind": "float", "min": limit(min), "max": limit(max), "default": default }),
-            Kind::AutoFloat { min, max } => json!({ "kind": "auto_float", "min": limit(min), "max": limit(max), "default": "auto" }),
+            Kind::Float { min, max, default } => {
+                json!({ "kind": "float", "min": limit(min), "max": limit(max), "default": default })
+            }
+            Kind::AutoFloat { min, max } => {
+                json!({ "kind": "auto_float", "min": limit(min), "max": limit(max), "default": "auto" })
+            }
             Kind::Bool { default } => json!({ "kind": "bool", "default": default }),
             Kind::Choice { options, default } => json!({
                 "kind": "choice", "default": options[default].id,

@@ -294,8 +294,11 @@ mod tests {
     fn malformed_descriptions_say_what_was_expected() {
         let message = |text: &str| serde_json::from_str::<PairSource>(text).unwrap_err().to_string();
         assert!(message(r#"{"fine": 3, "coarse": "c.tif"}"#).contains("list of file names (one per band); got 3"));
-        assert!(message(r#"{"fine": "f.tif", "coarse": "c.tif", "day": 1}"#).contains("unknown field `day`, expected one of `date`"));
-        assert!(message(r#"{"fine": "f.tif", "coarse": "c.tif", "fine_mask": {"path": "q", "bits": 1}}"#).contains("unknown field `bits`"));
+        assert!(
+            message(r#"{"fine": "f.tif", "coarse": "c.tif", "day": 1}"#).contains("unknown field `day`, expected one of `date`")
+        );
+        assert!(message(r#"{"fine": "f.tif", "coarse": "c.tif", "fine_mask": {"path": "q", "bits": 1}}"#)
+            .contains("unknown field `bits`"));
         let grid = serde_json::from_str::<GridOptions>(r#"{"coarse_resampling": "sinc"}"#).unwrap_err().to_string();
         assert!(grid.contains("\"sinc\" is not one of nearest, bilinear, cubic"), "{grid}");
     }

@@ -1,1 +1,43 @@
-//! Placeholder
+//! Jobs and how they run: every door (command line, C ABI, QGIS, GDAL driver) builds a [`Job`] or a scene in memory and
+//! hands it to this crate, which plans tiles within a memory budget, reads, computes and writes them side by side, and
+//! tells the caller how far it is.
+//!
+//! ```text
+//! Job ──> fuse ──> RasterScene ─┐                       ┌─> Writer (file, renamed when complete)
+//!         fuse_scene ── Scene ──┴─> readers -> workers ─┴─> Sink (memory)
+//! ```
+#![deny(missing_docs)]
+
+mod context;
+mod job;
+mod pipeline;
+mod report;
+mod spec;
+mod support;
+mod tiles;
+
+#[cfg(feature = "gdal")]
+mod assess;
+#[cfg(feature = "gdal")]
+mod fuse;
+#[cfg(feature = "gdal")]
+mod inspect;
+
+#[cfg(feature = "gdal")]
+pub use assess::{assess, AssessRequest, DatedImage};
+pub use context::{installation, Context, ContextOptions, DeviceChoice, MemorySize, Progress};
+#[cfg(feature = "gdal")]
+pub use fuse::fuse;
+#[cfg(feature = "gdal")]
+pub use inspect::{describe_image, inspect, ImageDescription, Inspection};
+pub use job::{Job, JOB_FORMAT};
+pub use pipeline::{fuse_scene, SceneRequest, Sink};
+pub use report::Report;
+pub use spec::{job_schema, spec};
+pub use support::SUPPORT_BANDS;
+
+/// Number of the C ABI; the SONAME carries it. Raised by every incompatible change of the C interface.
+pub const ABI: u32 = 0;
+
+/// Version of the library.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

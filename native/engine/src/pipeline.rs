@@ -1,0 +1,384 @@
+//! Reading, computing and writing side by side.
+//!
+//! ```text
+//! readers ──(bounded queue of filled tiles)──> workers of the pool ──(bounded queue)──> writer
+//!    ^                                             |                                      |
+//!    └── buffers come back <───────────────────────┘                                      v
+//! calling thread: progress, cancel <───────────── tiles done ──────────────────────── Sink
+//! ```
+//!
+//! The queues are bounded, so memory does not grow with the scene. The first failure, or a cancel, ends all threads: each
+//! notices it at its next tile, and a method at its next row. The order in which tiles finish does not matter: a tile's
+//! pixels depend on nothing but its input.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ndarray::{Array3, ArrayView3, Axis};
+use stfusion_core::method::{Layer, Method, PairTile, Prepared, Request, Scene, SceneInfo, TileIn, TileOut};
+use stfusion_core::param::Values;
+use stfusion_core::{Cancel, Error, Exec, Region, Result};
+
+use crate::context::{Context, Progress};
+use crate::report::Report;
+use crate::support::{self, SUPPORT_BANDS};
+use crate::tiles::{tiling, Tiling};
+
+/// Shortest time between two calls of the caller's progress function.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Where computed tiles go.
+pub trait Sink: Send {
+    /// Takes the pixels of `region`: the prediction (band, row, col), `NaN` where invalid, and the support layer if it was
+    /// asked for. Called from one thread; regions come in any order, each once.
+    ///
+    /// # Errors
+    /// Those of writing; they end the run.
+    fn write(&mut self, region: Region, image: ArrayView3<'_, f32>, support: Option<ArrayView3<'_, f32>>) -> Result<()>;
+}
+
+/// What to compute on a scene.
+pub struct SceneRequest<'a> {
+    /// The method.
+    pub method: &'a dyn Method,
+    /// Its parameters.
+    pub values: &'a Values,
+    /// Whether the support layer is wanted.
+    pub support: bool,
+    /// Side of the tiles in fine pixels; `None`: chosen from the memory budget.
+    pub tile_px: Option<usize>,
+    /// Bytes of the budget that the scene and the sink hold.
+    pub held_bytes: u64,
+}
+
+/// Runs a method over a scene, tile by tile, into a sink.
+///
+/// # Errors
+/// Those of the method, the scene and the sink; [`stfusion_core::ErrorKind::Memory`] when the budget is too small;
+/// [`stfusion_core::ErrorKind::Cancelled`] when `progress` returns false.
+pub fn fuse_scene(
+    request: &SceneRequest<'_>,
+    scene: &dyn Scene,
+    sink: &mut dyn Sink,
+    context: &Context,
+    progress: &mut Progress<'_>,
+) -> Result<Report> {
+    let start = Instant::now();
+    let info = scene.info();
+    let plan = request.method.plan(&Request { values: request.values, scene: info })?;
+    let threads = context.threads();
+    let tiling = tiling(info, plan.cost(), threads, request.support, context.memory(), request.held_bytes, request.tile_px)?;
+    let cancel = Cancel::new();
+    let log = context.log();
+
+    let prepared = supervise(context, &cancel, progress, (0.0, 0.05), "Preparing", |tell| {
+        let exec = Exec { cancel: &cancel, log, progress: tell };
+        plan.prepare(scene, &exec)
+    })?;
+    let derived = prepared.derived();
+    for (name, value) in &derived {
+        (log)(stfusion_core::Level::Info, &format!("{name}: {value}"));
+    }
+
+    let run = Run {
+        scene,
+        info,
+        prepared: prepared.as_ref(),
+        halo_px: plan.cost().halo_px,
+        tiling: &tiling,
+        support: request.support,
+        cancel: &cancel,
+        context,
+    };
+    let predicted = run.tiles(sink, progress)?;
+    let samples = info.bands * info.rows * info.cols;
+    Ok(Report {
+        method: request.method.info().id.into(),
+        device: "cpu".into(),
+        files: Vec::new(),
+        bands: info.bands,
+        rows: info.rows,
+        cols: info.cols,
+        predicted_fraction: predicted as f64 / samples as f64,
+        derived,
+        warnings: Vec::new(),
+        tile_px: tiling.side_px,
+        threads,
+        memory_bytes: tiling.bytes,
+        seconds: start.elapsed().as_secs_f64(),
+    })
+}
+
+/// Runs `work` in the context's pool while the calling thread tells the caller how far it is and listens for a cancel.
+/// `span` is the part of the whole that `work` is.
+pub(crate) fn supervise<T: Send>(
+    context: &Context,
+    cancel: &Cancel,
+    progress: &mut Progress<'_>,
+    span: (f64, f64),
+    label: &str,
+    work: impl FnOnce(&(dyn Fn(f64) + Send + Sync)) -> Result<T> + Send,
+) -> Result<T> {
+    let done_permille = AtomicUsize::new(0);
+    let (sender, receiver) = sync_channel::<Result<T>>(1);
+    let outcome = context.pool().in_place_scope(|scope| {
+        let done = &done_permille;
+        scope.spawn(move |_| {
+            let tell = move |f: f64| {
+                done.fetch_max((f.clamp(0.0, 1.0) * 1000.0) as usize, Ordering::Relaxed);
+            };
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&tell)));
+            // the receiver outlives the scope, and the channel has room for the one message
+            let _ = sender.send(outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))));
+        });
+        loop {
+            match receiver.recv_timeout(PROGRESS_INTERVAL) {
+                Ok(outcome) => return outcome,
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::internal("a worker thread panicked")),
+                Err(RecvTimeoutError::Timeout) => {
+                    let fraction = done.load(Ordering::Relaxed) as f64 / 1000.0;
+                    if !progress(span.0 + (span.1 - span.0) * fraction, label) {
+                        cancel.request();
+                    }
+                }
+            }
+        }
+    });
+    if cancel.is_requested() {
+        return Err(Error::cancelled());
+    }
+    outcome
+}
+
+/// Images under one tile, in buffers that are used again for later tiles.
+struct Filled {
+    region: Region,
+    padded: Region,
+    layers: Vec<Array3<f32>>,
+}
+
+/// A computed tile on its way to the writer.
+struct Computed {
+    region: Region,
+    image: Array3<f32>,
+    support: Option<Array3<f32>>,
+}
+
+struct Run<'a> {
+    scene: &'a dyn Scene,
+    info: &'a SceneInfo,
+    prepared: &'a dyn Prepared,
+    halo_px: usize,
+    tiling: &'a Tiling,
+    support: bool,
+    cancel: &'a Cancel,
+    context: &'a Context,
+}
+
+/// The first failure of a run; later ones are its consequences.
+#[derive(Default)]
+struct FirstError(Mutex<Option<Error>>);
+
+impl FirstError {
+    fn slot(&self) -> MutexGuard<'_, Option<Error>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps `error` if it is the first, and asks everything to stop.
+    fn record(&self, error: Error, cancel: &Cancel) {
+        self.slot().get_or_insert(error);
+        cancel.request();
+    }
+}
+
+impl Run<'_> {
+    /// Layers of the scene in the order in which tiles hold them: target, then fine, coarse (and classes) of each pair.
+    fn layers(&self) -> Vec<Layer> {
+        let mut layers = vec![Layer::Target];
+        for (k, pair) in self.info.pairs.iter().enumerate() {
+            layers.extend([Layer::Fine(k), Layer::Coarse(k)]);
+            if pair.has_classes {
+                layers.push(Layer::Classes(k));
+            }
+        }
+        layers
+    }
+
+    /// Computes every tile; returns the number of predicted samples.
+    fn tiles(&self, sink: &mut dyn Sink, progress: &mut Progress<'_>) -> Result<usize> {
+        let total = self.tiling.tiles.len();
+        let threads = self.context.threads();
+        let layers = self.layers();
+        let next = AtomicUsize::new(0);
+        let first_error = FirstError::default();
+        let predicted = AtomicUsize::new(0);
+
+        let waiting = self.tiling.inputs_in_flight.saturating_sub(threads + self.tiling.readers).max(1);
+        let (to_workers, filled) = sync_channel::<Filled>(waiting);
+        let filled = Mutex::new(filled);
+        let (to_writer, computed) = sync_channel::<Computed>(2);
+        let (to_caller, done) = sync_channel::<()>(total + 1);
+        let buffers: Mutex<Vec<Vec<Array3<f32>>>> = Mutex::new(Vec::new());
+
+        std::thread::scope(|threads_scope| {
+            for _ in 0..self.tiling.readers {
+                let to_workers = to_workers.clone();
+                let (next, layers, buffers, first_error) = (&next, &layers, &buffers, &first_error);
+                threads_scope.spawn(move || {
+                    guarded(first_error, self.cancel, || self.read_tiles(next, layers, buffers, &to_workers));
+                });
+            }
+            drop(to_workers);
+            {
+                let first_error = &first_error;
+                threads_scope.spawn(move || {
+                    guarded(first_error, self.cancel, || write_tiles(&computed, sink, self.cancel, &to_caller));
+                });
+            }
+            self.context.pool().in_place_scope(|scope| {
+                // the receiver moves in, so that a reader whose queue nobody empties any more finds it closed
+                let filled = std::sync::Arc::new(filled);
+                for _ in 0..threads {
+                    let (filled, to_writer) = (filled.clone(), to_writer.clone());
+                    let (buffers, first_error, predicted) = (&buffers, &first_error, &predicted);
+                    scope.spawn(move |_| {
+                        guarded(first_error, self.cancel, || {
+                            let count = self.compute_tiles(&filled, &to_writer, buffers)?;
+                            predicted.fetch_add(count, Ordering::Relaxed);
+                            Ok(())
+                        });
+                    });
+                }
+                drop((filled, to_writer));
+                self.watch(&done, total, progress);
+            });
+        });
+
+        if let Some(error) = first_error.slot().take() {
+            return Err(error);
+        }
+        self.cancel.check()?;
+        Ok(predicted.into_inner())
+    }
+
+    /// Tells the caller how many tiles are written until the writer is gone.
+    fn watch(&self, done: &Receiver<()>, total: usize, progress: &mut Progress<'_>) {
+        let (mut finished, mut told) = (0usize, Instant::now());
+        loop {
+            match done.recv_timeout(PROGRESS_INTERVAL) {
+                Ok(()) => finished += 1,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if told.elapsed() >= PROGRESS_INTERVAL {
+                told = Instant::now();
+                if !progress(0.05 + 0.95 * finished as f64 / total as f64, "Fusing") {
+                    self.cancel.request();
+                }
+            }
+        }
+    }
+
+    fn read_tiles(
+        &self,
+        next: &AtomicUsize,
+        layers: &[Layer],
+        buffers: &Mutex<Vec<Vec<Array3<f32>>>>,
+        to_workers: &SyncSender<Filled>,
+    ) -> Result<()> {
+        loop {
+            let Some(&region) = self.tiling.tiles.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(()) };
+            self.cancel.check()?;
+            let padded = region.grown(self.halo_px, self.info.rows, self.info.cols);
+            let used = buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+            let mut used = used.into_iter();
+            let mut images = Vec::with_capacity(layers.len());
+            for &layer in layers {
+                self.cancel.check()?;
+                let shape = (self.info.bands_of(layer), padded.rows, padded.cols);
+                let mut image = match used.next() {
+                    Some(image) if image.dim() == shape => image,
+                    _ => Array3::from_elem(shape, f32::NAN),
+                };
+                self.scene.read(layer, padded, image.view_mut())?;
+                images.push(image);
+            }
+            // a closed queue means that the workers ended; the reason is already recorded
+            if to_workers.send(Filled { region, padded, layers: images }).is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn compute_tiles(
+        &self,
+        filled: &Mutex<Receiver<Filled>>,
+        to_writer: &SyncSender<Computed>,
+        buffers: &Mutex<Vec<Vec<Array3<f32>>>>,
+    ) -> Result<usize> {
+        let exec = Exec { cancel: self.cancel, log: self.context.log(), progress: &|_| {} };
+        let mut predicted = 0;
+        loop {
+            let next = filled.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(tile) = next else { return Ok(predicted) };
+            self.cancel.check()?;
+            let Computed { region, image, support } = self.compute(&tile, &exec)?;
+            buffers.lock().unwrap_or_else(PoisonError::into_inner).push(tile.layers);
+            predicted += image.iter().filter(|v| !v.is_nan()).count();
+            if to_writer.send(Computed { region, image, support }).is_err() {
+                return Ok(predicted);
+            }
+        }
+    }
+
+    fn compute(&self, tile: &Filled, exec: &Exec<'_>) -> Result<Computed> {
+        let mut layers = tile.layers.iter();
+        let mut next = || layers.next().map(|l| l.view()).ok_or_else(|| Error::internal("a tile lacks a layer"));
+        let target = next()?;
+        let mut pairs = Vec::with_capacity(self.info.pairs.len());
+        for (k, pair) in self.info.pairs.iter().enumerate() {
+            let (fine, coarse) = (next()?, next()?);
+            let classes = if pair.has_classes { Some(next()?.index_axis_move(Axis(0), 0)) } else { None };
+            pairs.push(PairTile { fine, coarse, classes, gap_days: self.info.gap_days(k) });
+        }
+        let input = TileIn { region: tile.region, padded: tile.padded, pairs, target };
+        let Region { rows, cols, .. } = tile.region;
+        let mut image = Array3::from_elem((self.info.bands, rows, cols), f32::NAN);
+        let mut support = self.support.then(|| Array3::from_elem((SUPPORT_BANDS.len(), rows, cols), f32::NAN));
+        {
+            let mut view = support.as_mut().map(|s| s.view_mut());
+            let mut out = TileOut { image: image.view_mut(), support: view.as_mut().map(support::of_method) };
+            self.prepared.run(&input, &mut out, exec)?;
+        }
+        if let Some(support) = &mut support {
+            support::complete(&input, &image.view(), &mut support.view_mut());
+        }
+        Ok(Computed { region: tile.region, image, support })
+    }
+}
+
+fn write_tiles(computed: &Receiver<Computed>, sink: &mut dyn Sink, cancel: &Cancel, to_caller: &SyncSender<()>) -> Result<()> {
+    while let Ok(tile) = computed.recv() {
+        cancel.check()?;
+        sink.write(tile.region, tile.image.view(), tile.support.as_ref().map(|s| s.view()))?;
+        // the caller's queue has room for every tile
+        let _ = to_caller.send(());
+    }
+    Ok(())
+}
+
+/// Runs the body of a thread; an error or a panic is recorded and stops the others.
+fn guarded(first_error: &FirstError, cancel: &Cancel, body: impl FnOnce() -> Result<()>) {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => first_error.record(error, cancel),
+        Err(panic) => first_error.record(panicked(panic.as_ref()), cancel),
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Error::internal(format!("A thread panicked: {}", text.unwrap_or("unknown reason")))
+}
