@@ -23,9 +23,16 @@ pub mod cloud;
 pub mod coarse;
 pub mod date;
 pub mod demo;
+mod fields;
+mod hash;
 pub mod landscape;
 pub mod projection;
 pub mod quicklook;
+mod relief;
+mod river;
+mod season;
+mod settlement;
+mod spectra;
 
 pub use coarse::{block_mean, CoarseGrid};
 pub use date::Date;
