@@ -33,6 +33,7 @@ fn add_lanes<const K: usize>(lanes: &mut [[f64; LANES]; K], width: usize, term: 
 }
 
 /// Sum of `values` in the fixed order of [`lane_sums`].
+#[inline(always)]
 pub(super) fn sum(values: &[f64]) -> f64 {
     lane_sums(values.len(), |i| [values[i]])[0]
 }
@@ -75,7 +76,9 @@ impl Moments {
         }
     }
 
-    fn of(p: &[f64], t: &[f64], baselines: &[Vec<f64>]) -> Self {
+    /// Of the samples `p` and `t`, and those of every baseline, in the same order.
+    #[inline(always)]
+    fn of<'a>(p: &[f64], t: &[f64], baselines: impl ExactSizeIterator<Item = &'a [f64]>) -> Self {
         let n = p.len();
         let t = &t[..n];
         if n == 0 {
@@ -90,11 +93,11 @@ impl Moments {
             let (a, b) = (p[i] - mean_p, t[i] - mean_t);
             [a * a, b * b, a * b]
         });
-        let square_error = |b: &Vec<f64>| {
+        let square_error = |b: &[f64]| {
             let b = &b[..n];
             lane_sums(n, |i| [(b[i] - t[i]) * (b[i] - t[i])])[0]
         };
-        let baseline_squares = baselines.iter().map(square_error).collect();
+        let baseline_squares = baselines.map(square_error).collect();
         Moments { n: n as u64, mean_p, mean_t, square_p, square_t, product, absolute, difference, squares, baseline_squares }
     }
 
@@ -149,6 +152,7 @@ impl RowBuffers {
     }
 
     /// Reads row `row` (of the padded block) of band `band`.
+    #[inline(always)]
     pub fn read(&mut self, block: &Block<'_>, band: usize, row: usize) {
         let line = |image: &ndarray::ArrayView3<'_, f32>, out: &mut [f64]| {
             read_row(image.index_axis(ndarray::Axis(0), band).index_axis(ndarray::Axis(0), row), out);
@@ -181,26 +185,34 @@ impl RowBuffers {
     }
 
     /// Moments of the valid samples in columns `cols`.
+    #[inline(always)]
     pub fn moments(&mut self, cols: Range<usize>) -> Moments {
         let truth = &self.truth[cols.clone()];
+        let n = truth.iter().filter(|t| !t.is_nan()).count();
+        if n == truth.len() {
+            let baselines = self.baselines.iter().map(|b| &b[cols.clone()]);
+            return Moments::of(&self.prediction[cols.clone()], truth, baselines);
+        }
         let pack = |from: &[f64], to: &mut [f64]| {
-            let mut n = 0;
+            let mut next = 0;
             for (v, t) in from[cols.clone()].iter().zip(truth) {
-                to[n] = *v;
-                n += usize::from(!t.is_nan());
+                to[next] = *v;
+                next += usize::from(!t.is_nan());
             }
-            n
         };
-        let n = pack(&self.prediction, &mut self.packed_prediction);
+        pack(&self.prediction, &mut self.packed_prediction);
         pack(&self.truth, &mut self.packed_truth);
         for (from, to) in self.baselines.iter().zip(&mut self.packed_baselines) {
             pack(from, to);
         }
-        Moments::of(&self.packed_prediction[..n], &self.packed_truth, &self.packed_baselines)
+        let baselines = self.packed_baselines.iter().map(|b| &b[..n]);
+        Moments::of(&self.packed_prediction[..n], &self.packed_truth[..n], baselines)
     }
 }
 
-fn read_row(row: ArrayView1<'_, f32>, out: &mut [f64]) {
+/// Reads a row as `f64`.
+#[inline(always)]
+pub(super) fn read_row(row: ArrayView1<'_, f32>, out: &mut [f64]) {
     match row.as_slice() {
         Some(slice) => slice.iter().zip(out).for_each(|(v, o)| *o = f64::from(*v)),
         None => row.iter().zip(out).for_each(|(v, o)| *o = f64::from(*v)),

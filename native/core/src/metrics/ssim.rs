@@ -100,28 +100,13 @@ impl Filter {
     }
 
     /// Takes the next row of the padded block.
+    #[inline(always)]
     pub fn push(&mut self, prediction: &[f64], truth: &[f64]) {
         let row = self.next_row;
         self.next_row += 1;
         if self.rows.is_empty() || row + RADIUS < self.rows.start || row >= self.rows.end + RADIUS {
             return;
         }
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the CPU has AVX2, checked in the line above.
-            return unsafe { self.push_avx2(row, prediction, truth) };
-        }
-        self.push_row(row, prediction, truth);
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    fn push_avx2(&mut self, row: usize, prediction: &[f64], truth: &[f64]) {
-        self.push_row(row, prediction, truth);
-    }
-
-    #[inline(always)]
-    fn push_row(&mut self, row: usize, prediction: &[f64], truth: &[f64]) {
         let n = self.cols.len();
         let x = &prediction[self.cols.start - RADIUS..self.cols.end + RADIUS];
         let y = &truth[self.cols.start - RADIUS..self.cols.end + RADIUS];
@@ -175,24 +160,24 @@ impl Filter {
 #[inline(always)]
 fn symmetric_taps(taps: &[f64; RADIUS + 1], parts: [&[f64]; SIDE], out: &mut [f64]) {
     let n = out.len();
-    let parts = parts.map(|p| &p[..n]);
     let (groups, rest) = out.as_chunks_mut::<GROUP>();
+    let count = groups.len();
+    let split = parts.map(|p| p[..n].as_chunks::<GROUP>());
+    let grouped = split.map(|(groups, _)| &groups[..count]);
     for (g, out) in groups.iter_mut().enumerate() {
-        let group = |k: usize| -> [f64; GROUP] { std::array::from_fn(|j| parts[k][g * GROUP + j]) };
-        let mut total = group(RADIUS).map(|v| taps[0] * v);
+        let mut total = grouped[RADIUS][g].map(|v| taps[0] * v);
         for k in 1..=RADIUS {
-            let (before, after) = (group(RADIUS - k), group(RADIUS + k));
+            let (before, after) = (&grouped[RADIUS - k][g], &grouped[RADIUS + k][g]);
             for j in 0..GROUP {
                 total[j] += taps[k] * (before[j] + after[j]);
             }
         }
         *out = total;
     }
-    let start = n - rest.len();
     for (j, out) in rest.iter_mut().enumerate() {
-        let mut total = taps[0] * parts[RADIUS][start + j];
+        let mut total = taps[0] * split[RADIUS].1[j];
         for k in 1..=RADIUS {
-            total += taps[k] * (parts[RADIUS - k][start + j] + parts[RADIUS + k][start + j]);
+            total += taps[k] * (split[RADIUS - k].1[j] + split[RADIUS + k].1[j]);
         }
         *out = total;
     }

@@ -251,7 +251,7 @@ proptest! {
 #[test]
 fn undefined_scores_are_absent_instead_of_infinite() {
     let constant = Array3::from_elem((2, 12, 12), 0.3f32);
-    let a = whole(&constant.mapv(|v| v + 0.1), &constant, &[constant.clone()]);
+    let a = whole(&constant.mapv(|v| v + 0.1), &constant, std::slice::from_ref(&constant));
     let s = &a.bands[0].scores;
     assert_eq!((s.r, s.r2, s.uiqi), (None, None, None));
     assert_eq!((a.skill[0].rmse, a.skill[0].skill), (Some(0.0), None));
