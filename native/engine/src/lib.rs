@@ -31,7 +31,7 @@ pub use fuse::fuse;
 #[cfg(feature = "gdal")]
 pub use inspect::{describe_image, inspect, ImageDescription, Inspection};
 pub use job::{Job, JOB_FORMAT};
-pub use pipeline::{fuse_scene, SceneRequest, Sink};
+pub use pipeline::{fuse_scene, MemorySink, SceneRequest, Sink};
 pub use report::Report;
 pub use spec::{job_schema, spec};
 pub use support::SUPPORT_BANDS;

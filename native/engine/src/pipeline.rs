@@ -16,7 +16,7 @@ use std::sync::mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ndarray::{Array3, ArrayView3, Axis};
+use ndarray::{s, Array3, ArrayView3, ArrayViewMut3, Axis};
 use stfusion_core::method::{Layer, Method, PairTile, Prepared, Request, Scene, SceneInfo, TileIn, TileOut};
 use stfusion_core::param::Values;
 use stfusion_core::{Cancel, Error, Exec, Region, Result};
@@ -37,6 +37,25 @@ pub trait Sink: Send {
     /// # Errors
     /// Those of writing; they end the run.
     fn write(&mut self, region: Region, image: ArrayView3<'_, f32>, support: Option<ArrayView3<'_, f32>>) -> Result<()>;
+}
+
+/// A sink in memory, of any strides.
+pub struct MemorySink<'a> {
+    /// Takes the prediction, (band, row, col), the size of the scene.
+    pub image: ArrayViewMut3<'a, f32>,
+    /// Takes the support layer (bands of [`SUPPORT_BANDS`]), if it was asked for.
+    pub support: Option<ArrayViewMut3<'a, f32>>,
+}
+
+impl Sink for MemorySink<'_> {
+    fn write(&mut self, region: Region, image: ArrayView3<'_, f32>, support: Option<ArrayView3<'_, f32>>) -> Result<()> {
+        let window = s![.., region.row..region.row + region.rows, region.col..region.col + region.cols];
+        self.image.slice_mut(window).assign(&image);
+        if let (Some(into), Some(support)) = (&mut self.support, support) {
+            into.slice_mut(window).assign(&support);
+        }
+        Ok(())
+    }
 }
 
 /// What to compute on a scene.
