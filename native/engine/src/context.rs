@@ -137,7 +137,7 @@ impl DeviceChoice {
     ///
     /// # Errors
     /// [`ErrorKind::Device`] when a GPU is asked for: this build computes on the processor.
-    pub(crate) fn resolve(&self) -> Result<&'static str> {
+    pub fn resolve(&self) -> Result<&'static str> {
         match self {
             DeviceChoice::Auto | DeviceChoice::Cpu => Ok("cpu"),
             DeviceChoice::Cuda(_) => Err(Error::new(
@@ -193,7 +193,7 @@ impl Context {
     }
 
     /// A context with the same log whose threads and memory are those that `job` asks for, or `None` when it asks for nothing else.
-    pub(crate) fn for_job(&self, threads: usize, memory: MemorySize) -> Result<Option<Context>> {
+    pub fn for_job(&self, threads: usize, memory: MemorySize) -> Result<Option<Context>> {
         let other_threads = threads != 0 && threads != self.threads();
         if !other_threads && memory.0.is_none_or(|m| m == self.memory) {
             return Ok(None);

@@ -14,6 +14,10 @@ use crate::context::{DeviceChoice, MemorySize};
 /// Version of the job format that this library writes and reads.
 pub const JOB_FORMAT: u32 = 1;
 
+/// Years in which an image of the Earth's surface can have been taken; others are typing errors.
+const FIRST_YEAR: i16 = 1950;
+const LAST_YEAR: i16 = 2100;
+
 /// A job file larger than this is refused: no honest job comes near it.
 const MAX_BYTES: usize = 4 << 20;
 
@@ -196,6 +200,13 @@ impl Job {
         if self.target.coarse.paths.is_empty() {
             return missing("coarse image of the target day", "Name the coarse image of the day to predict.");
         }
+        let dates = self.pairs.iter().enumerate().map(|(k, p)| (format!("pair {}", k + 1), p.date));
+        for (name, date) in dates.chain([("the target".to_string(), self.target.date)]) {
+            if let Some(date) = date.filter(|d| !(FIRST_YEAR..=LAST_YEAR).contains(&d.ymd().0)) {
+                let message = format!("The date of {name} is {date}; expected a day of the years {FIRST_YEAR} to {LAST_YEAR}");
+                return Err(Error::new(ErrorKind::Job, message).with_hint("Correct the date; it is written YYYY-MM-DD."));
+            }
+        }
         Ok(())
     }
 
@@ -275,6 +286,8 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Job, "{error}");
             assert!(error.message().contains(expected), "{expected}: {error}");
         }
+        let odd = Job::from_json(&TEXT.replace("2001-11-25", "0201-11-25"), None).unwrap().check_complete().unwrap_err();
+        assert_eq!(odd.message(), "The date of pair 1 is 0201-11-25; expected a day of the years 1950 to 2100");
         assert!(refused(&TEXT.replace("nearest_pair", "nearest")).hint().unwrap().contains("nearest_pair"));
     }
 }
