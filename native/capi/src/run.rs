@@ -1,0 +1,209 @@
+//! Running jobs, looking at them, and assessing predictions.
+
+use std::ffi::{c_char, CString};
+
+use stfusion_core::{Error, ErrorKind, Result};
+use stfusion_engine::{fuse_scene, Report, SceneRequest};
+
+use crate::context::{stf_context, to_json, with_context, with_text, State};
+use crate::ffi::{borrow, c_string, destroy, into_handle, text, Guarded, Handle, Out};
+use crate::image::{pixels, stf_image};
+use crate::job::{stf_job, JobState};
+use crate::scene::{ImageScene, ImageSink};
+use crate::status::stf_status;
+use stfusion_core::method::Scene;
+
+/// What a run did.
+#[derive(Debug)]
+pub struct stf_report(Guarded<CString>);
+
+impl Handle for stf_report {
+    type Value = CString;
+    const NAME: &'static str = "stf_report";
+    const TAG: u64 = 0x5354_4672_6570_6f72;
+    fn over(block: Guarded<CString>) -> Self {
+        stf_report(block)
+    }
+    fn block(&self) -> &Guarded<CString> {
+        &self.0
+    }
+}
+
+fn hand_out(report: &Report, out: Option<Out<*mut stf_report>>) -> Result<()> {
+    if let Some(out) = out {
+        out.set(into_handle(c_string(&to_json(report)?)));
+    }
+    Ok(())
+}
+
+/// Runs a job of files: reads them, fuses, writes the output beside a record of what was done. `report` may be NULL;
+/// otherwise destroy what it is set to with stf_report_destroy. Nothing is left under the output's name when it fails.
+#[no_mangle]
+pub unsafe extern "C" fn stf_job_run(context: *mut stf_context, job: *const stf_job, report: *mut *mut stf_report) -> stf_status {
+    with_context(context, |state| {
+        let report = Out::optional(report, "report")?;
+        hand_out(&files::run(state, &*borrow(job)?)?, report)
+    })
+}
+
+/// Runs a job of images in memory. `prediction` describes the memory to fill, of the target's shape, which overlaps no
+/// other image; whole numbers are rounded and saturated, and pixels that cannot be predicted become nodata (NaN without
+/// one). `support` may be NULL; otherwise it has 4 bands: number of similar pixels, valid fraction, days to the nearest
+/// pair, extrapolated (1) or not (0). `report` may be NULL. When it fails, the outputs hold anything.
+#[no_mangle]
+pub unsafe extern "C" fn stf_job_run_image(
+    context: *mut stf_context,
+    job: *const stf_job,
+    prediction: *const stf_image,
+    support: *const stf_image,
+    report: *mut *mut stf_report,
+) -> stf_status {
+    with_context(context, |state| {
+        let report = Out::optional(report, "report")?;
+        let job = borrow(job)?;
+        // SAFETY: the caller's contract.
+        let prediction = unsafe { pixels(prediction, "prediction") }?;
+        let support = if support.is_null() {
+            None
+        } else {
+            // SAFETY: the caller's contract.
+            Some(unsafe { pixels(support, "support") }?)
+        };
+        hand_out(&run_in_memory(state, &job, prediction, support)?, report)
+    })
+}
+
+fn run_in_memory(
+    state: &mut State,
+    job: &JobState,
+    prediction: crate::pixels::Pixels,
+    support: Option<crate::pixels::Pixels>,
+) -> Result<Report> {
+    if job.images.is_empty() && !job.job.input_names().is_empty() {
+        return Err(Error::new(ErrorKind::Job, "The images of this job are files").with_hint("Run it with stf_job_run."));
+    }
+    let scene = ImageScene::new(&job.images)?;
+    let wants_support = support.is_some();
+    let mut sink = ImageSink::new(&job.images, scene.info(), prediction, support)?;
+    let values = job.job.values()?;
+    let request =
+        SceneRequest { method: job.job.method()?, values: &values, support: wants_support, tile_px: None, held_bytes: 0 };
+    job.job.device.resolve()?;
+    let engine = state.engine()?;
+    let of_job = engine.for_job(job.job.threads, job.job.memory)?;
+    let engine = of_job.as_ref().unwrap_or(&engine);
+    fuse_scene(&request, &scene, &mut sink, engine, &mut state.progress())
+}
+
+/// What a job of files would do, without doing it: grids, dates, scale, warnings, memory, as JSON.
+/// The text belongs to the context until it is destroyed or this function is called again.
+#[no_mangle]
+pub unsafe extern "C" fn stf_job_inspect_json(
+    context: *mut stf_context,
+    job: *const stf_job,
+    out: *mut *const c_char,
+) -> stf_status {
+    with_text(context, out, "stf_job_inspect_json", |state| files::inspect(state, &*borrow(job)?))
+}
+
+/// Size, bands, grid, type, scale, nodata and date of an image file as JSON. `name` is one that GDAL can open.
+/// The text belongs to the context until it is destroyed or this function is called again.
+#[no_mangle]
+pub unsafe extern "C" fn stf_image_info_json(
+    context: *mut stf_context,
+    name: *const c_char,
+    out: *mut *const c_char,
+) -> stf_status {
+    with_text(context, out, "stf_image_info_json", |_| {
+        // SAFETY: the caller's contract.
+        files::image_info(unsafe { text(name, "name") }?)
+    })
+}
+
+/// Compares a prediction with the truth: accuracy per band and overall, and skill against the baselines, as JSON.
+/// `request` is a JSON object with the images (prediction, truth) and, for the baselines, the pairs and the target.
+/// The text belongs to the context until it is destroyed or this function is called again.
+#[no_mangle]
+pub unsafe extern "C" fn stf_assess_json(
+    context: *mut stf_context,
+    request: *const c_char,
+    out: *mut *const c_char,
+) -> stf_status {
+    with_text(context, out, "stf_assess_json", |state| {
+        // SAFETY: the caller's contract.
+        files::assess(state, unsafe { text(request, "request") }?)
+    })
+}
+
+/// What a run did as JSON: method, device, size, predicted fraction, warnings, seconds. Never NULL; it belongs to the report.
+#[no_mangle]
+pub unsafe extern "C" fn stf_report_json(report: *const stf_report) -> *const c_char {
+    match borrow(report) {
+        Ok(json) => json.as_ptr(),
+        Err(_) => c"{}".as_ptr(),
+    }
+}
+
+/// Destroys a report. NULL is allowed.
+#[no_mangle]
+pub unsafe extern "C" fn stf_report_destroy(report: *mut stf_report) {
+    destroy(report);
+}
+
+/// What needs files.
+#[cfg(feature = "gdal")]
+mod files {
+    use super::{to_json, Error, ErrorKind, JobState, Report, Result, State};
+
+    pub(super) fn run(state: &mut State, job: &JobState) -> Result<Report> {
+        let engine = state.engine()?;
+        stfusion_engine::fuse(job.file_job()?, &engine, &mut state.progress())
+    }
+
+    pub(super) fn inspect(state: &mut State, job: &JobState) -> Result<String> {
+        let engine = state.engine()?;
+        to_json(&stfusion_engine::inspect(job.file_job()?, &engine)?)
+    }
+
+    pub(super) fn image_info(name: &str) -> Result<String> {
+        to_json(&stfusion_engine::describe_image(name)?)
+    }
+
+    pub(super) fn assess(state: &mut State, request: &str) -> Result<String> {
+        let request = serde_json::from_str(request).map_err(|e| {
+            Error::new(ErrorKind::Job, format!("Not a request to assess: {e}"))
+                .with_hint("Give an object with at least \"prediction\" and \"truth\".")
+        })?;
+        let engine = state.engine()?;
+        to_json(&stfusion_engine::assess(&request, &engine, &mut state.progress())?)
+    }
+}
+
+/// What a library without GDAL answers.
+#[cfg(not(feature = "gdal"))]
+mod files {
+    use super::{Error, ErrorKind, JobState, Report, Result, State};
+
+    fn unsupported() -> Error {
+        Error::new(ErrorKind::Unsupported, "This build of stfusion reads and writes no files: it was built without GDAL")
+            .with_hint("Use stf_job_run_image with images in memory, or a build with GDAL.")
+    }
+
+    pub(super) fn run(_: &mut State, job: &JobState) -> Result<Report> {
+        job.file_job()?;
+        Err(unsupported())
+    }
+
+    pub(super) fn inspect(_: &mut State, job: &JobState) -> Result<String> {
+        job.file_job()?;
+        Err(unsupported())
+    }
+
+    pub(super) fn image_info(_: &str) -> Result<String> {
+        Err(unsupported())
+    }
+
+    pub(super) fn assess(_: &mut State, _: &str) -> Result<String> {
+        Err(unsupported())
+    }
+}
