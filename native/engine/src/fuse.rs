@@ -11,7 +11,7 @@ use stfusion_raster::{OutputSpec, RasterScene, SceneSource, Writer};
 
 use crate::context::{Context, Progress};
 use crate::job::Job;
-use crate::pipeline::{fuse_scene, SceneRequest, Sink};
+use crate::pipeline::{fuse_scene, supervise, SceneRequest, Sink};
 use crate::report::Report;
 use crate::support::SUPPORT_BANDS;
 
@@ -46,10 +46,8 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
         stfusion_raster::set_cache_limit((context.memory() / CACHE_PART) as usize);
     }
 
-    let mut alive = |f: f64, label: &str| if progress(f, label) { Ok(()) } else { Err(Error::cancelled()) };
-    alive(0.0, "Opening")?;
-    let scene = open(job)?;
-    alive(0.02, "Opening")?;
+    let cancel = Cancel::new();
+    let scene = supervise(context, &cancel, progress, (0.0, 0.02), "Opening", |_| open(job, &cancel))?;
     let info = scene.info().clone();
     let mut warnings: Vec<String> = scene.warnings().to_vec();
     warnings.extend(gap_warnings(&info));
@@ -89,8 +87,8 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
 }
 
 /// Opens the images of a job and checks them against each other.
-pub(crate) fn open(job: &Job) -> Result<RasterScene> {
-    RasterScene::open(&SceneSource { pairs: &job.pairs, target: &job.target, grid: &job.grid }, &Cancel::new())
+pub(crate) fn open(job: &Job, cancel: &Cancel) -> Result<RasterScene> {
+    RasterScene::open(&SceneSource { pairs: &job.pairs, target: &job.target, grid: &job.grid }, cancel)
 }
 
 fn provenance_path(output: &str) -> String {

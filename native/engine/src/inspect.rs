@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use stfusion_core::method::{Request, Scene};
 use stfusion_core::source::ImageSource;
-use stfusion_core::{Date, Grid, Result};
+use stfusion_core::{Cancel, Date, Grid, Result};
 use stfusion_raster::Alignment;
 
 use crate::context::Context;
@@ -85,7 +85,7 @@ pub fn inspect(job: &Job, context: &Context) -> Result<Inspection> {
     let method = job.method()?;
     let values = job.values()?;
     job.device.resolve()?;
-    let scene = open(job)?;
+    let scene = open(job, &Cancel::new())?;
     let info = scene.info();
     let plan = method.plan(&Request { values: &values, scene: info })?;
     let support = job.output.as_ref().is_some_and(|o| o.support.is_some());
