@@ -1,2 +1,7 @@
-//! Placeholder
-fn main() {}
+//! The `stfusion` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(stfusion_cli::run(std::env::args_os()))
+}
