@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// C++17 over stfusion.h: owners that clean up after themselves, exceptions instead of statuses, std::function for
+// callbacks. Header only; link libstfusion. What a call means, and which names can be set, is said in stfusion.h.
+//
+//     stfusion::context context;
+//     stfusion::job job(context, "starfm");
+//     job.set("window", 31)
+//         .add_pair("2001-11-25", stfusion::image(fine, 6, rows, cols), stfusion::image(coarse, 6, rows, cols))
+//         .set_target("2002-01-12", stfusion::image(target, 6, rows, cols));
+//     stfusion::report report = job.run(stfusion::image(prediction, 6, rows, cols));
+//
+// Use a context, and the jobs made with it, from one thread at a time. Contexts are independent of each other.
+
+#ifndef STFUSION_STFUSION_HPP
+#define STFUSION_STFUSION_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "stfusion.h"
+
+namespace stfusion {
+
+/// A call that failed: what() says what and where; hint() what the user can do, or is empty.
+class error : public std::runtime_error {
+  public:
+    error(stf_status status, const std::string &message, std::string hint)
+        : std::runtime_error(message), status_(status), hint_(std::move(hint)) {}
+
+    stf_status status() const noexcept { return status_; }
+    const char *status_name() const noexcept { return stf_status_name(status_); }
+    const std::string &hint() const noexcept { return hint_; }
+
+  private:
+    stf_status status_;
+    std::string hint_;
+};
+
+/// Told the finished fraction (0 to 1) and what is being done; returns whether to go on. It may throw: the work stops,
+/// and the exception leaves the call that ran the job.
+using progress_function = std::function<bool(double fraction, std::string_view message)>;
+
+/// Told log messages, from any thread, several at a time. What it throws is dropped.
+using log_function = std::function<void(int level, std::string_view message)>;
+
+/// Version and ABI number of the library in use.
+inline std::string version() { return stf_version(); }
+inline std::uint32_t abi_version() noexcept { return stf_abi_version(); }
+
+/// Type of a stored pixel.
+template <class T>
+constexpr stf_dtype dtype_of() noexcept {
+    using value = std::remove_const_t<T>;
+    static_assert(std::is_arithmetic_v<value> && !std::is_same_v<value, bool> && sizeof(value) <= 8,
+                  "not a pixel type");
+    if constexpr (std::is_floating_point_v<value>) {
+        static_assert(!std::is_floating_point_v<value> || sizeof(value) == 4 || sizeof(value) == 8, "not a pixel type");
+        return sizeof(value) == 4 ? STF_DTYPE_F32 : STF_DTYPE_F64;
+    } else {
+        static_assert(std::is_floating_point_v<value> || sizeof(value) <= 4, "64-bit whole numbers are no pixel type");
+        constexpr bool is_signed = std::is_signed_v<value>;
+        return sizeof(value) == 1   ? (is_signed ? STF_DTYPE_I8 : STF_DTYPE_U8)
+               : sizeof(value) == 2 ? (is_signed ? STF_DTYPE_I16 : STF_DTYPE_U16)
+                                    : (is_signed ? STF_DTYPE_I32 : STF_DTYPE_U32);
+    }
+}
+
+/// A view of pixels in memory, order (band, row, col). Copies share the pixels, which must outlive every run.
+template <class T>
+class image {
+  public:
+    /// Pixels without gaps.
+    image(T *data, std::size_t bands, std::size_t rows, std::size_t cols) noexcept {
+        image_.struct_size = sizeof image_;
+        image_.data = const_cast<std::remove_const_t<T> *>(data);
+        image_.dtype = dtype_of<T>();
+        image_.bands = bands;
+        image_.rows = rows;
+        image_.cols = cols;
+        image_.scale = 1.0;
+    }
+
+    /// Bytes to the next band, row and column; 0 means without gaps.
+    image &strides(std::ptrdiff_t band, std::ptrdiff_t row, std::ptrdiff_t col) noexcept {
+        image_.band_stride = band;
+        image_.row_stride = row;
+        image_.col_stride = col;
+        return *this;
+    }
+
+    /// Stored value that means nodata.
+    image &nodata(double value) noexcept {
+        image_.nodata = value;
+        image_.has_nodata = 1;
+        return *this;
+    }
+
+    /// A stored value v means v * factor + summand.
+    image &scale(double factor, double summand = 0.0) noexcept {
+        image_.scale = factor;
+        image_.offset = summand;
+        return *this;
+    }
+
+    /// One byte per pixel, not 0 where the image is invalid; strides in bytes, 0 means without gaps.
+    image &mask(const std::uint8_t *data, std::ptrdiff_t row = 0, std::ptrdiff_t col = 0) noexcept {
+        image_.mask = data;
+        image_.mask_row_stride = row;
+        image_.mask_col_stride = col;
+        return *this;
+    }
+
+    const stf_image *c_image() const noexcept { return &image_; }
+
+  private:
+    stf_image image_ = {};
+};
+
+/// What a run did.
+class report {
+  public:
+    explicit report(stf_report *owned) noexcept : report_(owned) {}
+    std::string json() const { return stf_report_json(report_.get()); }
+
+  private:
+    struct destroy {
+        void operator()(stf_report *p) const noexcept { stf_report_destroy(p); }
+    };
+    std::unique_ptr<stf_report, destroy> report_;
+};
+
+namespace detail {
+
+/// The C context and what its callbacks need, at one address for as long as a context or a job uses it.
+class session {
+  public:
+    session() {
+        if (const stf_status status = stf_context_create(&context_); status != STF_STATUS_OK) {
+            throw error(status, "The context cannot be made", "");
+        }
+    }
+    ~session() { stf_context_destroy(context_); }
+    session(const session &) = delete;
+    session &operator=(const session &) = delete;
+
+    stf_context *get() const noexcept { return context_; }
+
+    void check(stf_status status) {
+        if (std::exception_ptr thrown = std::exchange(thrown_, nullptr)) {
+            std::rethrow_exception(thrown);
+        }
+        if (status != STF_STATUS_OK) {
+            throw error(status, stf_context_last_error(context_), stf_context_last_hint(context_));
+        }
+    }
+
+    /// The text that a function of the context hands out.
+    template <class Function, class... Arguments>
+    std::string text(Function function, Arguments... arguments) {
+        const char *out = nullptr;
+        check(function(context_, arguments..., &out));
+        return out;
+    }
+
+    void progress(progress_function function) {
+        check(stf_context_set_progress(context_, function ? &tell_progress : nullptr, this));
+        progress_ = std::move(function);
+    }
+
+    void log(log_function function) {
+        // the library must not call a function that is being replaced
+        check(stf_context_set_log(context_, nullptr, nullptr));
+        log_ = std::move(function);
+        check(stf_context_set_log(context_, log_ ? &tell_log : nullptr, this));
+    }
+
+  private:
+    static int tell_progress(double fraction, const char *message, void *user) noexcept {
+        auto *self = static_cast<session *>(user);
+        try {
+            return !self->thrown_ && self->progress_(fraction, message) ? 1 : 0;
+        } catch (...) {
+            self->thrown_ = std::current_exception();
+            return 0;
+        }
+    }
+
+    static void tell_log(int level, const char *message, void *user) noexcept {
+        try {
+            static_cast<session *>(user)->log_(level, message);
+        } catch (...) {
+        }
+    }
+
+    stf_context *context_ = nullptr;
+    progress_function progress_;
+    log_function log_;
+    std::exception_ptr thrown_;
+};
+
+inline const char *or_null(const std::string &text) noexcept { return text.empty() ? nullptr : text.c_str(); }
+
+} // namespace detail
+
+class job;
+
+/// Threads, memory budget and callbacks. Move-only.
+class context {
+  public:
+    context() : session_(std::make_shared<detail::session>()) {}
+    context(context &&) noexcept = default;
+    context &operator=(context &&) noexcept = default;
+
+    /// Number of threads; 0: as many as the process may use.
+    context &threads(int count) {
+        session_->check(stf_context_set_threads(session_->get(), count));
+        return *this;
+    }
+
+    /// Memory budget of a run in bytes; 0: the library chooses.
+    context &memory(std::uint64_t bytes) {
+        session_->check(stf_context_set_memory(session_->get(), bytes));
+        return *this;
+    }
+
+    /// An empty function removes the present one.
+    context &progress(progress_function function) {
+        session_->progress(std::move(function));
+        return *this;
+    }
+
+    /// An empty function removes the present one.
+    context &log(log_function function) {
+        session_->log(std::move(function));
+        return *this;
+    }
+
+    /// Texts in JSON, see the functions of the same names in stfusion.h.
+    std::string spec() const { return session_->text(stf_spec_json); }
+    std::string methods() const { return session_->text(stf_methods_json); }
+    std::string job_schema() const { return session_->text(stf_job_schema_json); }
+    std::string installation() const { return session_->text(stf_installation_json); }
+    std::string image_info(const std::string &name) const { return session_->text(stf_image_info_json, name.c_str()); }
+    std::string assess(const std::string &request) const { return session_->text(stf_assess_json, request.c_str()); }
+
+    stf_context *c_context() const noexcept { return session_->get(); }
+
+  private:
+    friend class job;
+    std::shared_ptr<detail::session> session_;
+};
+
+/// A method, its parameters, images and output. Move-only; keeps what it needs of its context.
+///
+/// An empty date stands for a date from names and metadata (files), or none (memory).
+class job {
+  public:
+    job(const context &context, const std::string &method) : session_(context.session_) {
+        stf_job *made = nullptr;
+        session_->check(stf_job_create(session_->get(), method.c_str(), &made));
+        job_.reset(made);
+    }
+
+    /// Relative file names are resolved against `folder`, unless it is empty.
+    static job from_json(const context &context, const std::string &json, const std::string &folder = "") {
+        stf_job *made = nullptr;
+        context.session_->check(
+            stf_job_from_json(context.session_->get(), json.c_str(), detail::or_null(folder), &made));
+        return job(context.session_, made);
+    }
+
+    static job from_file(const context &context, const std::string &path) {
+        stf_job *made = nullptr;
+        context.session_->check(stf_job_from_file(context.session_->get(), path.c_str(), &made));
+        return job(context.session_, made);
+    }
+
+    /// Sets a parameter of the method or an option of the job: a number, a bool or text.
+    template <class Value>
+    job &set(const std::string &name, const Value &value) {
+        stf_context *const c = session_->get();
+        if constexpr (std::is_same_v<Value, bool>) {
+            session_->check(stf_job_set_bool(c, job_.get(), name.c_str(), value ? 1 : 0));
+        } else if constexpr (std::is_integral_v<Value>) {
+            session_->check(stf_job_set_int(c, job_.get(), name.c_str(), static_cast<std::int64_t>(value)));
+        } else if constexpr (std::is_floating_point_v<Value>) {
+            session_->check(stf_job_set_double(c, job_.get(), name.c_str(), static_cast<double>(value)));
+        } else {
+            session_->check(stf_job_set_string(c, job_.get(), name.c_str(), std::string(value).c_str()));
+        }
+        return *this;
+    }
+
+    /// A pair of files.
+    job &add_pair(const std::string &date, const std::string &fine, const std::string &coarse) {
+        session_->check(
+            stf_job_add_pair(session_->get(), job_.get(), detail::or_null(date), fine.c_str(), coarse.c_str()));
+        return *this;
+    }
+
+    /// A pair of images in memory, both on the fine grid.
+    template <class Fine, class Coarse>
+    job &add_pair(const std::string &date, const image<Fine> &fine, const image<Coarse> &coarse) {
+        session_->check(stf_job_add_pair_image(session_->get(), job_.get(), detail::or_null(date), fine.c_image(),
+                                               coarse.c_image()));
+        return *this;
+    }
+
+    /// The mask file of an image of a pair, counted from 0. An empty path removes it.
+    job &set_pair_mask(std::size_t pair, stf_role role, const std::string &path, const std::string &preset = "") {
+        session_->check(stf_job_set_pair_mask(session_->get(), job_.get(), pair, role, detail::or_null(path),
+                                              detail::or_null(preset)));
+        return *this;
+    }
+
+    /// The class map file of a pair, counted from 0. An empty path removes it.
+    job &set_pair_classes(std::size_t pair, const std::string &path) {
+        session_->check(stf_job_set_pair_classes(session_->get(), job_.get(), pair, detail::or_null(path)));
+        return *this;
+    }
+
+    /// The class map in memory of a pair, counted from 0.
+    template <class T>
+    job &set_pair_classes(std::size_t pair, const image<T> &classes) {
+        session_->check(stf_job_set_pair_class_image(session_->get(), job_.get(), pair, classes.c_image()));
+        return *this;
+    }
+
+    /// The day to predict and its coarse file.
+    job &set_target(const std::string &date, const std::string &coarse) {
+        session_->check(stf_job_set_target(session_->get(), job_.get(), detail::or_null(date), coarse.c_str()));
+        return *this;
+    }
+
+    /// The day to predict and its coarse image in memory, on the fine grid.
+    template <class T>
+    job &set_target(const std::string &date, const image<T> &coarse) {
+        session_->check(stf_job_set_target_image(session_->get(), job_.get(), detail::or_null(date), coarse.c_image()));
+        return *this;
+    }
+
+    /// The mask file of the target's coarse image. An empty path removes it.
+    job &set_target_mask(const std::string &path, const std::string &preset = "") {
+        session_->check(
+            stf_job_set_target_mask(session_->get(), job_.get(), detail::or_null(path), detail::or_null(preset)));
+        return *this;
+    }
+
+    /// Runs a job of files.
+    report run() {
+        stf_report *made = nullptr;
+        const stf_status status = stf_job_run(session_->get(), job_.get(), &made);
+        report owned(made);
+        session_->check(status);
+        return owned;
+    }
+
+    /// Runs a job of images in memory.
+    template <class T>
+    report run(const image<T> &prediction) {
+        static_assert(!std::is_const_v<T>, "the prediction is written");
+        return run_image(prediction.c_image(), nullptr);
+    }
+
+    /// Runs a job of images in memory and fills the support layer (4 bands).
+    template <class T, class S>
+    report run(const image<T> &prediction, const image<S> &support) {
+        static_assert(!std::is_const_v<T> && !std::is_const_v<S>, "prediction and support are written");
+        return run_image(prediction.c_image(), support.c_image());
+    }
+
+    /// What a job of files would do, as JSON.
+    std::string inspect() const {
+        return session_->text(stf_job_inspect_json, static_cast<const stf_job *>(job_.get()));
+    }
+
+    /// The text of a job file.
+    std::string json() const { return session_->text(stf_job_to_json, static_cast<const stf_job *>(job_.get())); }
+
+    stf_job *c_job() const noexcept { return job_.get(); }
+
+  private:
+    struct destroy {
+        void operator()(stf_job *p) const noexcept { stf_job_destroy(p); }
+    };
+
+    job(std::shared_ptr<detail::session> session, stf_job *owned) noexcept
+        : session_(std::move(session)), job_(owned) {}
+
+    report run_image(const stf_image *prediction, const stf_image *support) {
+        stf_report *made = nullptr;
+        const stf_status status = stf_job_run_image(session_->get(), job_.get(), prediction, support, &made);
+        report owned(made);
+        session_->check(status);
+        return owned;
+    }
+
+    std::shared_ptr<detail::session> session_;
+    std::unique_ptr<stf_job, destroy> job_;
+};
+
+} // namespace stfusion
+
+#endif // STFUSION_STFUSION_HPP
