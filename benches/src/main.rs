@@ -1,2 +1,129 @@
-//! Placeholder
-fn main() {}
+//! Benchmarks of stfusion: what each part costs beside what the machine could do, measured in one run.
+//!
+//! Every benchmark prints a table and gives the same rows as JSON. Times are CPU seconds of the whole process where work is
+//! meant and wall-clock seconds where waiting is; of several runs the fastest counts. `README.md` explains every row.
+
+mod clock;
+mod images;
+mod io;
+mod machine;
+mod memory;
+mod peak;
+mod record;
+mod scaling;
+mod starfm;
+
+use std::process::ExitCode;
+
+use clap::{value_parser, Arg, ArgMatches, Command};
+use record::{Record, Section};
+
+/// What went wrong, in words.
+type Failure = Box<dyn std::error::Error>;
+
+fn command() -> Command {
+    let number = |name: &'static str, default: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("N").default_value(default).value_parser(value_parser!(usize)).help(help)
+    };
+    let repeat = number("repeat", "3", "Runs of each measurement, of which the fastest counts");
+    let folder = Arg::new("folder")
+        .long("folder")
+        .value_name("DIR")
+        .help("Where the files of the benchmark go [default: a temporary folder]");
+    let json =
+        Arg::new("json").long("json").value_name("FILE").global(true).help("Also write the results, machine included, as JSON");
+    Command::new("stfusion-bench")
+        .about("Measures stfusion against the limits of this machine")
+        .version(stfusion_engine::VERSION)
+        .subcommand_required(true)
+        .arg(json)
+        .subcommand(Command::new("peak").about("Multiply-add peak of every SIMD path, and memory bandwidth"))
+        .subcommand(
+            Command::new("starfm")
+                .about("The window loop of STARFM: one and two pairs, every SIMD path, one and more threads, and the reference")
+                .arg(number("size", "1000", "Rows and columns of the six-band image"))
+                .arg(number("window", "51", "Window in fine pixels"))
+                .arg(number("threads", "2", "Threads to compare with one"))
+                .arg(repeat.clone()),
+        )
+        .subcommand(
+            Command::new("scaling")
+                .about("Time from 1 to 64 million pixels")
+                .arg(number("window", "15", "Window in fine pixels for all sizes"))
+                .arg(number("megapixels", "64", "Largest image")),
+        )
+        .subcommand(
+            Command::new("memory")
+                .about("Peak memory of a job from files to files, run as a process of its own")
+                .arg(number("size", "10980", "Rows and columns of the six-band image"))
+                .arg(number("window", "51", "Window in fine pixels"))
+                .arg(number("mib", "2048", "Memory budget of the job"))
+                .arg(number("threads", "2", "Threads"))
+                .arg(folder.clone()),
+        )
+        .subcommand(
+            Command::new("io")
+                .about("A job from files to files beside the same computation in memory")
+                .arg(number("size", "4000", "Rows and columns of the six-band image"))
+                .arg(number("window", "51", "Window in fine pixels"))
+                .arg(number("threads", "2", "Threads"))
+                .arg(repeat)
+                .arg(folder),
+        )
+        .subcommand(Command::new("all").about("Everything above with its defaults"))
+        .subcommand(
+            Command::new("run-job")
+                .about("Runs one job file (used by the memory benchmark)")
+                .hide(true)
+                .arg(Arg::new("job").required(true)),
+        )
+}
+
+fn size(matches: &ArgMatches, name: &str) -> usize {
+    matches.get_one(name).copied().unwrap_or_default()
+}
+
+fn sections(name: &str, matches: &ArgMatches) -> Result<Vec<Section>, Failure> {
+    let get = |key| size(matches, key);
+    let folder = matches.try_get_one::<String>("folder").ok().flatten().map(String::as_str);
+    Ok(match name {
+        "peak" => vec![peak::section()],
+        "starfm" => vec![peak::section(), starfm::section(get("size"), get("window"), get("threads"), get("repeat"))?],
+        "scaling" => vec![scaling::section(get("window"), get("megapixels"))?],
+        "memory" => vec![memory::section(get("size"), get("window"), get("mib"), get("threads"), folder)?],
+        "io" => vec![io::section(get("size"), get("window"), get("threads"), get("repeat"), folder)?],
+        _ => Vec::new(),
+    })
+}
+
+fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let Some((name, options)) = matches.subcommand() else { return Ok(()) };
+    if name == "run-job" {
+        return memory::run_job(options.get_one::<String>("job").map_or("", String::as_str));
+    }
+    let mut record = Record::begin();
+    print!("{}", record.heading());
+    let names: &[&str] = if name == "all" { &["starfm", "scaling", "io", "memory"] } else { &[name] };
+    for name in names {
+        let defaults = command().get_matches_from(["stfusion-bench", name]);
+        let options = defaults.subcommand().filter(|_| names.len() > 1).map_or(options, |(_, m)| m);
+        for section in sections(name, options)? {
+            print!("\n{}", section.to_text());
+            record.add(section);
+        }
+    }
+    if let Some(path) = options.get_one::<String>("json") {
+        std::fs::write(path, record.to_json()).map_err(|e| format!("{path}: {e}"))?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match run(&command().get_matches()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stfusion-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Images of any size for the benchmarks: a generated landscape of 1000 x 1000 pixels, repeated.
+
+use std::path::Path;
+
+use gdal::raster::{Buffer, RasterCreationOptions};
+use gdal::spatial_ref::SpatialRef;
+use gdal::DriverManager;
+use ndarray::{s, Array3, ArrayView3, ArrayViewMut3, Axis};
+use stfusion_core::method::{Layer, PairInfo, Scene, SceneInfo};
+use stfusion_core::{Date, Error, Region, Result};
+use stfusion_engine::Sink;
+use stfusion_scene::{block_mean, to_int16, Landscape, NODATA, SCALE};
+
+use crate::Failure;
+
+/// Side of the landscape in fine pixels.
+const SIDE: usize = 1000;
+/// Fine pixels per coarse-pixel side.
+pub const RATIO: usize = 20;
+/// Number of bands.
+pub const BANDS: usize = stfusion_scene::BANDS.len();
+
+/// The days: two pairs and between them the target.
+const DAYS: [(i32, u32, u32); 3] = [(2022, 5, 9), (2022, 9, 14), (2022, 7, 12)];
+const TARGET: usize = 2;
+
+fn date((year, month, day): (i32, u32, u32)) -> Option<Date> {
+    Date::from_ymd(year as i16, month as i8, day as i8)
+}
+
+/// A scene of any size in little memory, already on the fine grid.
+pub struct RepeatedScene {
+    info: SceneInfo,
+    fine: Vec<Array3<f32>>,
+    coarse: Vec<Array3<f32>>,
+}
+
+impl RepeatedScene {
+    /// `rows` x `cols` pixels with `pairs` (1 or 2) pairs.
+    pub fn new(rows: usize, cols: usize, pairs: usize) -> Self {
+        let landscape = Landscape::new(2022, SIDE, SIDE);
+        let of = |(y, m, d): (i32, u32, u32)| landscape.fine(stfusion_scene::Date::new(y, m, d), landscape.extent());
+        let mut fine: Vec<Array3<f32>> = DAYS.iter().map(|&day| of(day)).collect();
+        let coarse = fine.iter().map(|f| block_mean(f.view(), RATIO)).collect();
+        fine.truncate(pairs);
+        let pair = |&day: &(i32, u32, u32)| PairInfo { date: date(day), has_classes: false };
+        let info = SceneInfo {
+            bands: BANDS,
+            rows,
+            cols,
+            scale: Some(RATIO as f64),
+            pairs: DAYS[..pairs].iter().map(pair).collect(),
+            target_date: date(DAYS[TARGET]),
+        };
+        RepeatedScene { info, fine, coarse }
+    }
+
+    /// The same landscape at another size.
+    #[must_use]
+    pub fn resized(mut self, rows: usize, cols: usize) -> Self {
+        (self.info.rows, self.info.cols) = (rows, cols);
+        self
+    }
+}
+
+impl Scene for RepeatedScene {
+    fn info(&self) -> &SceneInfo {
+        &self.info
+    }
+
+    fn read(&self, layer: Layer, region: Region, mut out: ArrayViewMut3<'_, f32>) -> Result<()> {
+        let (image, step) = match layer {
+            Layer::Fine(k) => (&self.fine[k], 1),
+            Layer::Coarse(k) => (&self.coarse[k], RATIO),
+            Layer::Target => (&self.coarse[TARGET], RATIO),
+            Layer::Classes(_) => return Err(Error::internal("the generated scene has no classes")),
+        };
+        for (band, mut plane) in out.axis_iter_mut(Axis(0)).enumerate() {
+            for (r, mut row) in plane.axis_iter_mut(Axis(0)).enumerate() {
+                let source = image.slice(s![band, (region.row + r) % SIDE / step, ..]);
+                let mut at = region.col % SIDE;
+                for value in &mut row {
+                    *value = source[at / step];
+                    at = if at + 1 == SIDE { 0 } else { at + 1 };
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A sink that forgets all but the sum, so that no memory is held.
+#[derive(Debug, Default)]
+pub struct SumSink {
+    /// Sum of the valid samples.
+    pub sum: f64,
+}
+
+impl Sink for SumSink {
+    fn write(&mut self, _: Region, image: ArrayView3<'_, f32>, _: Option<ArrayView3<'_, f32>>) -> Result<()> {
+        self.sum += image.iter().filter(|v| !v.is_nan()).map(|v| f64::from(*v)).sum::<f64>();
+        Ok(())
+    }
+}
+
+/// Names of the files of a job with one pair.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// Fine image of the pair.
+    pub fine: String,
+    /// Coarse image of the pair.
+    pub coarse: String,
+    /// Coarse image of the target day.
+    pub target: String,
+}
+
+impl Files {
+    /// Writes the repeated landscape as tiled, compressed GeoTIFFs (int16, scale 0.0001): `side` x `side` fine pixels of 30 m and
+    /// coarse pixels of 600 m. Files that are there already are kept.
+    pub fn write(folder: &Path, side: usize) -> Result<Files, Failure> {
+        let scene = RepeatedScene::new(SIDE, SIDE, 1);
+        let name = |what: &str| folder.join(format!("{what}_{side}.tif")).to_string_lossy().into_owned();
+        let files = Files { fine: name("fine_20220509"), coarse: name("coarse_20220509"), target: name("coarse_20220712") };
+        write_repeated(&files.fine, to_int16(scene.fine[0].view()).view(), side, 30.0)?;
+        for (path, k) in [(&files.coarse, 0), (&files.target, TARGET)] {
+            write_repeated(path, to_int16(scene.coarse[k].view()).view(), side.div_ceil(RATIO), 30.0 * RATIO as f64)?;
+        }
+        Ok(files)
+    }
+
+    /// The job (JSON) that predicts the target day with STARFM into `output`.
+    pub fn job(&self, output: &str, window: usize, threads: usize, mib: usize) -> serde_json::Value {
+        let (pair, target) = (DAYS[0], DAYS[TARGET]);
+        let day = |(y, m, d): (i32, u32, u32)| format!("{y:04}-{m:02}-{d:02}");
+        serde_json::json!({
+            "stfusion": stfusion_engine::JOB_FORMAT,
+            "method": "starfm",
+            "parameters": { "window": window },
+            "pairs": [{ "date": day(pair), "fine": self.fine, "coarse": self.coarse }],
+            "target": { "date": day(target), "coarse": self.target },
+            "output": { "path": output, "overwrite": true },
+            "memory": format!("{mib}MiB"),
+            "threads": threads,
+        })
+    }
+}
+
+fn write_repeated(path: &str, tile: ArrayView3<'_, i16>, side: usize, pixel_m: f64) -> Result<(), Failure> {
+    if Path::new(path).exists() {
+        return Ok(());
+    }
+    let partial = format!("{path}.partial");
+    let options =
+        RasterCreationOptions::from_iter(["TILED=YES", "COMPRESS=DEFLATE", "ZLEVEL=1", "PREDICTOR=2", "BIGTIFF=IF_SAFER"]);
+    let driver = DriverManager::get_driver_by_name("GTiff")?;
+    let mut file = driver.create_with_band_type_with_options::<i16, _>(&partial, side, side, BANDS, &options)?;
+    file.set_geo_transform(&[500_000.0, pixel_m, 0.0, 5_340_000.0, 0.0, -pixel_m])?;
+    file.set_spatial_ref(&SpatialRef::from_epsg(32633)?)?;
+    const ROWS: usize = 256;
+    let (_, tile_rows, tile_cols) = tile.dim();
+    for row in (0..side).step_by(ROWS) {
+        let rows = ROWS.min(side - row);
+        for band in 0..BANDS {
+            let at = |i: usize| tile[[band, (row + i / side) % tile_rows, i % side % tile_cols]];
+            let mut buffer = Buffer::new((side, rows), (0..rows * side).map(at).collect::<Vec<i16>>());
+            file.rasterband(band + 1)?.write((0, row as isize), (side, rows), &mut buffer)?;
+        }
+    }
+    for band in 1..=BANDS {
+        let mut band = file.rasterband(band)?;
+        band.set_no_data_value(Some(f64::from(NODATA)))?;
+        band.set_scale(SCALE)?;
+    }
+    file.close()?;
+    std::fs::rename(&partial, path)?;
+    Ok(())
+}

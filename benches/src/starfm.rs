@@ -1,0 +1,91 @@
+//! The window loop of STARFM, from one thread and the plainest instructions to all threads and the widest.
+//!
+//! A *sample* is one candidate position of one output pixel in one band of one pair, counted only where the window lies inside
+//! the image. Per sample the loop needs 9 floating-point operations, two of them twice: the subtraction and 3 comparisons of
+//! the tests, a multiply-add for the weight, an addition to the sum of weights, a multiply-add to the weighted sum
+//! (4 + 2 + 1 + 2); a magnitude, which clears a bit, and the masks are not counted.
+
+use serde_json::json;
+use stfusion_core::method::Scene;
+use stfusion_core::param::Values;
+use stfusion_engine::{fuse_scene, Context, ContextOptions, MemorySize, SceneRequest};
+use stfusion_methods::blocks::simd::{path, Path};
+
+use crate::clock::{fastest, Seconds};
+use crate::images::{RepeatedScene, SumSink, BANDS};
+use crate::peak::multiply_add_gflops;
+use crate::record::Section;
+use crate::Failure;
+
+/// Floating-point operations per sample.
+const OPERATIONS: f64 = 9.0;
+
+/// Samples of one band and pair of a `side` x `side` image.
+pub fn window_samples(side: usize, window: usize) -> f64 {
+    let half = window / 2;
+    let along: usize = (0..side).map(|i| (i + half + 1).min(side) - i.saturating_sub(half)).sum();
+    (along as f64) * (along as f64)
+}
+
+/// A context with `threads` threads and the memory of a large machine.
+pub fn context(threads: usize) -> Result<Context, Failure> {
+    Ok(Context::new(ContextOptions { threads, memory: MemorySize(Some(4 << 30)), ..ContextOptions::default() })?)
+}
+
+/// Runs STARFM over a scene in memory and returns the sum of the prediction.
+pub fn predict(scene: &dyn Scene, window: usize, context: &Context) -> Result<f64, Failure> {
+    let method = stfusion_methods::by_id("starfm")?;
+    let mut values = Values::default();
+    values.set_text(method.info().parameters, "window", &window.to_string())?;
+    let mut sink = SumSink::default();
+    let request = SceneRequest { method, values: &values, support: false, tile_px: None, held_bytes: 0 };
+    fuse_scene(&request, scene, &mut sink, context, &mut |_, _| true)?;
+    Ok(sink.sum)
+}
+
+/// The table of `stfusion-bench starfm`.
+pub fn section(side: usize, window: usize, threads: usize, repeat: usize) -> Result<Section, Failure> {
+    let mut section = Section::new(
+        "starfm",
+        format!("{side} x {side} x {BANDS}, window {window}, fastest of {repeat} runs; cpu and wall in seconds"),
+    );
+    let before = std::env::var_os(path::VARIABLE);
+    for pairs in [1, 2] {
+        let scene = RepeatedScene::new(side, side, pairs);
+        let samples = window_samples(side, window) * (BANDS * pairs) as f64;
+        let mut plain: Option<Seconds> = None;
+        for &path in Path::ALL.iter().filter(|p| p.is_available()) {
+            std::env::set_var(path::VARIABLE, path.id());
+            let gflops = multiply_add_gflops(path);
+            let mut alone: Option<Seconds> = None;
+            for n in [1, threads] {
+                let context = context(n)?;
+                let (_, seconds) = fastest(repeat, || predict(&scene, window, &context))?;
+                let ns = seconds.cpu * 1e9 / samples;
+                let single = *alone.get_or_insert(seconds);
+                let baseline = *plain.get_or_insert(single);
+                section.row(json!({
+                    "pairs": pairs,
+                    "path": path.id(),
+                    "threads": n,
+                    "cpu": seconds.cpu,
+                    "wall": seconds.wall,
+                    "ns_per_sample": ns,
+                    "of_peak": OPERATIONS / ns / gflops,
+                    "ns_at_100_gflops": ns * gflops / 100.0,
+                    "x_threads": (n > 1).then(|| single.wall / seconds.wall),
+                    "x_baseline": baseline.cpu / seconds.cpu,
+                }));
+            }
+        }
+    }
+    match before {
+        Some(value) => std::env::set_var(path::VARIABLE, value),
+        None => std::env::remove_var(path::VARIABLE),
+    }
+    section.remark(format!(
+        "of_peak: {OPERATIONS} operations per sample over the multiply-add peak of the same path; ns_at_100_gflops: ns_per_sample \
+         scaled to a machine whose peak is 100 GFLOP/s."
+    ));
+    Ok(section)
+}
