@@ -4,7 +4,7 @@
 //! thrown to the north-west, away from the morning sun. `QA_PIXEL` is derived from the same opacities, so that every pixel
 //! the cloud touches is marked as cloud, dilated cloud or shadow.
 
-use crate::hash::{fractal, smoothstep};
+use crate::hash::{fractal, length, smoothstep};
 use crate::spectra::{self, Spectrum};
 use crate::Date;
 
@@ -49,7 +49,7 @@ pub(crate) struct Cloud {
 }
 
 /// Opacity above which a pixel is marked as cloud or as shadow.
-const MARKED: f64 = 0.04;
+const MARKED: f64 = 0.015;
 /// How far around a cloud pixels are marked as dilated cloud, in fine pixels.
 const DILATION_PX: f64 = 3.0;
 
@@ -69,12 +69,12 @@ impl Cloud {
     /// How much of the ground the cloud hides at (`x`, `y`), 0 to 1.
     fn opacity(&self, x: f64, y: f64) -> f64 {
         let (dx, dy) = ((x - self.x) / self.radius, (y - self.y) / self.radius);
-        let distance = dx.hypot(1.3 * dy);
+        let distance = length(dx, 1.3 * dy);
         if distance > 2.2 {
             return 0.0;
         }
         let shape = 1.0 - distance + 0.95 * fractal(self.seed, dx * 1.7, dy * 1.7, 5);
-        smoothstep(0.02, 0.55, shape)
+        smoothstep(0.02, 0.42, shape)
     }
 
     fn shade(&self, x: f64, y: f64) -> f64 {
@@ -104,8 +104,8 @@ impl Cloud {
 pub(crate) fn qa_pixel(clouds: &[&Cloud], x: f64, y: f64, water: bool) -> u16 {
     let (mut cloudy, mut near, mut shaded) = (false, false, false);
     for cloud in clouds {
-        let reach = 2.6 * cloud.radius + cloud.shadow.0.hypot(cloud.shadow.1) + DILATION_PX;
-        if (x - cloud.x).hypot(y - cloud.y) > reach {
+        let reach = 2.6 * cloud.radius + length(cloud.shadow.0, cloud.shadow.1) + DILATION_PX;
+        if length(x - cloud.x, y - cloud.y) > reach {
             continue;
         }
         cloudy |= cloud.opacity(x, y) > MARKED;

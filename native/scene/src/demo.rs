@@ -5,8 +5,7 @@ use ndarray::{Array2, Array3, ArrayView3, Axis};
 use crate::cloud::qa;
 use crate::projection::{Sinusoidal, Utm};
 use crate::quicklook::{
-    coloured, composite, contact_sheet, mean_absolute_error, ColourMap, Legend, Panel, Picture, Rgb, Stretch, FALSE_COLOUR,
-    TRUE_COLOUR,
+    coloured, composite, contact_sheet, mean_absolute_error, ColourMap, Legend, Mark, Panel, Picture, Stretch, TRUE_COLOUR,
 };
 use crate::{Change, CoarseGrid, Date, Landscape};
 
@@ -130,7 +129,8 @@ impl Demo {
     }
 }
 
-const WHITE: Rgb = [255, 255, 255];
+/// The mean absolute error that the error maps show brightest, in reflectance.
+const LARGE_ERROR: f64 = 0.10;
 
 impl DemoImages {
     /// A coarse image of the demo as seen on the fine grid: each fine pixel shows the coarse cell its centre lies in.
@@ -179,9 +179,13 @@ impl DemoImages {
     ///
     /// `prediction` is reflectance on the fine grid, NaN where nothing was predicted; `method` names it in the caption.
     pub fn overview(&self, prediction: ArrayView3<f32>, method: &str) -> Picture {
-        let stretch = self.stretch(FALSE_COLOUR);
-        let (error, legend) = self.error(prediction);
-        let plain = |title: String, note: String, picture: Picture| Panel { title, note, picture, legend: None };
+        let stretch = self.natural();
+        let marks: Vec<Mark> = [(&self.harvested, "harvested"), (&self.flooded, "flooded")]
+            .into_iter()
+            .filter_map(|(mask, label)| Mark::around(mask.view(), 3, label))
+            .collect();
+        let plain =
+            |title: String, note: String, picture: Picture| Panel { title, note, picture, marks: marks.clone(), legend: None };
         let target = self.truth.date;
         let mut panels = Vec::new();
         if let (Some(fine), Some(coarse)) = (self.fine_pairs.first(), self.coarse_pairs.first()) {
@@ -208,27 +212,27 @@ impl DemoImages {
             composite(self.truth.values.view(), &stretch),
         ));
         panels.push(Panel {
-            title: "Absolute error".into(),
-            note: "mean of six bands; white: harvest, flood".into(),
-            picture: error,
-            legend: Some(legend),
+            title: "Absolute error of the prediction".into(),
+            note: "reflectance, mean of the six bands".into(),
+            picture: self.error(prediction),
+            marks: marks.clone(),
+            legend: Some(Legend { map: ColourMap::Heat, low: 0.0, high: LARGE_ERROR }),
         });
         contact_sheet("", &panels, 3, 400)
     }
 
-    /// The error map with the change areas outlined, and its legend.
-    fn error(&self, prediction: ArrayView3<f32>) -> (Picture, Legend) {
+    fn natural(&self) -> Stretch {
+        self.stretch(TRUE_COLOUR).joined().with_gamma(0.72)
+    }
+
+    fn error(&self, prediction: ArrayView3<f32>) -> Picture {
         let error = mean_absolute_error(prediction, self.truth.values.view());
-        let high = 0.10;
-        let mut picture = coloured(error.view(), ColourMap::Heat, 0.0, high as f32);
-        picture.outline(self.harvested.view(), WHITE);
-        picture.outline(self.flooded.view(), WHITE);
-        (picture, Legend { map: ColourMap::Heat, low: 0.0, high, unit: "reflectance".into() })
+        coloured(error.view(), ColourMap::Heat, 0.0, LARGE_ERROR as f32)
     }
 
     /// The single quick-looks at the fine image's size, and the `overview`: file stem and picture.
     pub fn quicklooks(&self, prediction: ArrayView3<f32>, method: &str) -> Vec<(String, Picture)> {
-        let stretch = self.stretch(TRUE_COLOUR).joined().with_gamma(0.72);
+        let stretch = self.natural();
         let look = |values: ArrayView3<f32>| composite(values, &stretch);
         let mut out = vec![("overview".to_string(), self.overview(prediction, method))];
         for (fine, coarse) in self.fine_pairs.iter().zip(&self.coarse_pairs) {
@@ -239,7 +243,86 @@ impl DemoImages {
         out.push((format!("coarse_{target}"), look(self.coarse_view(&self.coarse_target).view())));
         out.push((format!("prediction_{target}"), look(prediction)));
         out.push((format!("truth_{target}"), look(self.truth.values.view())));
-        out.push((format!("error_{target}"), self.error(prediction).0));
+        out.push((format!("error_{target}"), self.error(prediction)));
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Demo {
+        Demo { rows: 250, cols: 300, ..Demo::default() }.with_second_pair()
+    }
+
+    #[test]
+    fn images_share_their_grids_and_name_their_crs() {
+        let images = small().generate();
+        assert_eq!(images.fine_pairs.len(), 2);
+        assert_eq!(images.truth.values.dim(), (6, 250, 300));
+        assert_eq!(images.truth.crs, "EPSG:32633");
+        assert_eq!(images.coarse_target.crs, "+proj=sinu +lon_0=0 +x_0=0 +y_0=0 +R=6371007.181 +units=m +no_defs");
+        for image in &images.coarse_pairs {
+            assert_eq!(image.transform, images.coarse_target.transform);
+            assert_eq!(image.values.dim(), images.coarse_target.values.dim());
+        }
+        assert_eq!(images.fine_pairs[1].date.to_string(), "2022-09-14");
+        assert!(images.coarse_target.values.iter().all(|v| v.is_finite() && *v > 0.0));
+        assert!(images.hidden(0).iter().any(|h| *h) && !images.hidden(1).iter().any(|h| *h));
+        assert_eq!(images.hidden(2).dim(), (0, 0));
+    }
+
+    #[test]
+    fn coarse_and_fine_show_the_same_land() {
+        let images = small().generate();
+        let view = images.coarse_view(&images.coarse_target);
+        let truth = &images.truth.values;
+        for band in 0..6 {
+            let (mut sum, mut n) = ((0.0f64, 0.0f64), 0.0);
+            for r in 0..250 {
+                for c in 0..300 {
+                    sum.0 += f64::from(view[[band, r, c]]);
+                    sum.1 += f64::from(truth[[band, r, c]]);
+                    n += 1.0;
+                }
+            }
+            let (gain, offset) = (f64::from(crate::coarse::GAIN[band]), f64::from(crate::coarse::OFFSET[band]));
+            let (coarse, expected) = (sum.0 / n, gain * sum.1 / n + offset);
+            assert!((coarse - expected).abs() < 0.004, "band {band}: {coarse} and {expected}");
+        }
+    }
+
+    #[test]
+    fn quicklooks_have_the_right_sizes() {
+        let images = Demo { rows: 240, cols: 240, ..Demo::default() }.generate();
+        let looks = images.quicklooks(images.truth.values.view(), "the truth itself");
+        let names: Vec<&str> = looks.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "overview",
+                "fine_2022-05-09",
+                "coarse_2022-05-09",
+                "coarse_2022-07-12",
+                "prediction_2022-07-12",
+                "truth_2022-07-12",
+                "error_2022-07-12"
+            ]
+        );
+        for (name, picture) in &looks[1..] {
+            assert_eq!((picture.width(), picture.height()), (240, 240), "{name}");
+        }
+        let (overview, error) = (&looks[0].1, &looks[6].1);
+        assert!(overview.width() > 3 * 400 && overview.height() > 2 * 400);
+        assert_eq!(looks[4].1, looks[5].1, "prediction and truth share their stretch");
+        assert_eq!(error.get(0, 0), Some(ColourMap::Heat.rgb(0.0)), "no error is the darkest colour");
+    }
+
+    #[test]
+    fn stored_values_are_scaled_integers() {
+        let values = ndarray::arr3(&[[[0.0425f32, f32::NAN, 0.00004, -0.5]]]);
+        let stored = crate::to_int16(values.view());
+        assert_eq!(stored.as_slice(), Some(&[425, crate::NODATA, 0, -5000][..]));
     }
 }

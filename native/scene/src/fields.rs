@@ -70,17 +70,19 @@ impl Sites {
                 }
             }
         }
-        let mut border = f64::INFINITY;
+        // Distance to a bisector is (d2 - best_d2) / (2 |site - best|); the smallest square needs one root only.
+        let mut border2 = f64::INFINITY;
         for r in r0 - 1..=r0 + 1 {
             for c in c0 - 1..=c0 + 1 {
                 let site = self.site(c, r);
                 if site.hash != best.hash {
                     let d2 = (site.x - x).powi(2) + (site.y - y).powi(2);
-                    border = border.min((d2 - best_d2) / (2.0 * (site.x - best.x).hypot(site.y - best.y)));
+                    let apart2 = (site.x - best.x).powi(2) + (site.y - best.y).powi(2);
+                    border2 = border2.min((d2 - best_d2).powi(2) / (4.0 * apart2));
                 }
             }
         }
-        (best, border)
+        (best, border2.sqrt())
     }
 }
 
@@ -101,17 +103,35 @@ pub(crate) struct Parcel {
     pub block: u64,
 }
 
-/// The parcel at (`x`, `y`).
-pub(crate) fn parcel_at(blocks: &Sites, seed: u64, x: f64, y: f64) -> Parcel {
+/// How a block is divided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Division {
+    block: u64,
+    sin: f64,
+    cos: f64,
+    wide: f64,
+    high: f64,
+    smallest: f64,
+}
+
+impl Division {
+    fn of(block: u64) -> Self {
+        let (sin, cos) = (draw(block, 1) * std::f64::consts::PI).sin_cos();
+        let (wide, high) = (52.0 + 40.0 * draw(block, 2), 46.0 + 34.0 * draw(block, 3));
+        Self { block, sin, cos, wide, high, smallest: 9.0 + 15.0 * draw(block, 4) }
+    }
+}
+
+/// The parcel at (`x`, `y`); `memo` may hold the division of any block and then holds that of the parcel's.
+pub(crate) fn parcel_at(blocks: &Sites, memo: &mut Option<Division>, seed: u64, x: f64, y: f64) -> Parcel {
     let bend_x = x + 5.0 * noise(seed ^ 0xB1, x / 37.0, y / 37.0);
     let bend_y = y + 5.0 * noise(seed ^ 0xB2, x / 37.0, y / 37.0);
     let (site, block_border) = blocks.nearest(bend_x, bend_y);
-    let angle = draw(site.hash, 1) * std::f64::consts::PI;
-    let (sin, cos) = angle.sin_cos();
+    let division = memo.filter(|division| division.block == site.hash).unwrap_or_else(|| Division::of(site.hash));
+    *memo = Some(division);
+    let Division { sin, cos, wide, high, smallest, .. } = division;
     let (dx, dy) = (x - site.x, y - site.y);
     let (u, v) = (dx * cos + dy * sin, dy * cos - dx * sin);
-    let (wide, high) = (52.0 + 40.0 * draw(site.hash, 2), 46.0 + 34.0 * draw(site.hash, 3));
-    let smallest = 9.0 + 15.0 * draw(site.hash, 4);
     let (iu, iv) = (floor(u / wide + 0.5), floor(v / high + 0.5));
     let mut low = [(iu as f64 - 0.5) * wide, (iv as f64 - 0.5) * high];
     let mut size = [wide, high];

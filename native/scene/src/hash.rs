@@ -42,16 +42,8 @@ pub(crate) fn normal(hash: u64) -> f32 {
 /// Gradient noise of wavelength 1: smooth, zero mean, in about `[-0.7, 0.7]`.
 #[inline]
 pub(crate) fn noise(seed: u64, x: f64, y: f64) -> f64 {
-    const DIRECTIONS: [(f64, f64); 8] = [
-        (1.0, 0.0),
-        (0.707_106_78, 0.707_106_78),
-        (0.0, 1.0),
-        (-0.707_106_78, 0.707_106_78),
-        (-1.0, 0.0),
-        (-0.707_106_78, -0.707_106_78),
-        (0.0, -1.0),
-        (0.707_106_78, -0.707_106_78),
-    ];
+    const D: f64 = std::f64::consts::FRAC_1_SQRT_2;
+    const DIRECTIONS: [(f64, f64); 8] = [(1.0, 0.0), (D, D), (0.0, 1.0), (-D, D), (-1.0, 0.0), (-D, -D), (0.0, -1.0), (D, -D)];
     let (ix, iy) = (floor(x), floor(y));
     let (dx, dy) = (x - ix as f64, y - iy as f64);
     let corner = |cx: i64, cy: i64| {
@@ -69,6 +61,12 @@ pub(crate) fn noise(seed: u64, x: f64, y: f64) -> f64 {
 pub(crate) fn floor(x: f64) -> i64 {
     let truncated = x as i64;
     truncated - i64::from((truncated as f64) > x)
+}
+
+/// Length of a vector, for coordinates far from overflow.
+#[inline]
+pub(crate) fn length(x: f64, y: f64) -> f64 {
+    (x * x + y * y).sqrt()
 }
 
 /// The sum of `octaves` of [`noise`], each of half the wavelength and half the height of the one before.

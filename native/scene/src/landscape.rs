@@ -14,8 +14,8 @@ use ndarray::{Array2, Array3};
 use rayon::prelude::*;
 
 use crate::cloud::Cloud;
-use crate::fields::{parcel_at, Parcel, Sites, BLOCK_PX};
-use crate::hash::{draw, fractal, hash2, mix, noise, normal, unit};
+use crate::fields::{parcel_at, Division, Parcel, Sites, BLOCK_PX};
+use crate::hash::{draw, fractal, hash2, length, mix, noise, normal, unit};
 use crate::relief::Relief;
 use crate::river::River;
 use crate::season::{Canopy, Crop, Season};
@@ -44,9 +44,10 @@ impl Region {
 }
 
 /// What grows or stands on a pixel, whatever the date.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Cover {
     /// Arable land or meadow, with its margins and tracks.
+    #[default]
     Field,
     /// River or pond.
     Water,
@@ -166,11 +167,11 @@ impl Landscape {
         })
     }
 
-    /// The pixels of a change area, `(row, col)`: those of which more than half changed.
+    /// The pixels of a change area, `(row, col)`: those of which more than 70 % is cut, or more than half flooded.
     pub fn change_mask(&self, change: Change, region: Region) -> Array2<bool> {
         let window = Window::new(self, Season::of(Date::new(2022, 5, 9), self.seed), region);
         self.map(&window, region, |pixel, _, _| match change {
-            Change::Harvested => pixel.harvested > 0.5,
+            Change::Harvested => pixel.harvested > 0.7,
             Change::Flooded => pixel.floodplain > 0.5,
         })
     }
@@ -231,19 +232,14 @@ impl Landscape {
     fn harvest_nearness(&self, x: f64, y: f64) -> f64 {
         let size = self.rows.min(self.cols) as f64;
         let (a, b) = ((0.125 * size).clamp(26.0, 230.0), (0.095 * size).clamp(22.0, 180.0));
-        ((x - 0.73 * self.cols as f64) / a).hypot((y - 0.24 * self.rows as f64) / b)
-    }
-}
-
-impl Default for Cover {
-    fn default() -> Self {
-        Cover::Field
+        length((x - 0.73 * self.cols as f64) / a, (y - 0.24 * self.rows as f64) / b)
     }
 }
 
 /// What a row remembers from pixel to pixel; it changes the cost only.
 #[derive(Default)]
 struct Memo {
+    division: Option<Division>,
     parcel: Option<(u64, Crop, Canopy)>,
     square: Option<(i64, i64)>,
     roads: Vec<Road>,
@@ -400,7 +396,7 @@ impl<'a> Window<'a> {
     /// The farmland at a point, and the share of it that is cut in June.
     fn field(&self, memo: &mut Memo, x: f64, y: f64, grain: u64) -> (Spectrum, f32) {
         let (land, season) = (self.land, &self.season);
-        let parcel = parcel_at(&self.blocks, land.seed, x, y);
+        let parcel = parcel_at(&self.blocks, &mut memo.division, land.seed, x, y);
         let (crop, canopy) = match memo.parcel {
             Some((hash, crop, canopy)) if hash == parcel.hash => (crop, canopy),
             _ => {
@@ -441,15 +437,15 @@ impl<'a> Window<'a> {
         if draw(parcel.hash, 3) < if wet { 0.45 } else { 0.07 } {
             return Crop::Meadow;
         }
-        let chosen = if draw(parcel.hash, 5) < 0.5 { parcel.block } else { parcel.hash };
-        let taste = 0.30 * noise(land.seed ^ 0x63, parcel.x / 210.0, parcel.y / 210.0);
-        match (draw(chosen, 4) + taste).rem_euclid(1.0) {
-            p if p < 0.35 => Crop::WinterCereal,
-            p if p < 0.50 => Crop::Rape,
-            p if p < 0.70 => Crop::Maize,
-            p if p < 0.82 => Crop::Beet,
-            p if p < 0.94 => Crop::Summer,
-            _ => Crop::Fallow,
+        let local = draw(parcel.hash, 5) < 0.76;
+        let custom = 0.52 + 0.95 * noise(land.seed ^ 0x63, parcel.x / 105.0, parcel.y / 105.0);
+        match if local { custom + 0.16 * (draw(parcel.hash, 4) - 0.5) } else { draw(parcel.hash, 4) } {
+            p if p < 0.25 => Crop::Rape,
+            p if p < 0.54 => Crop::WinterCereal,
+            p if p < 0.59 => Crop::Fallow,
+            p if p < 0.68 => Crop::Summer,
+            p if p < 0.80 => Crop::Beet,
+            _ => Crop::Maize,
         }
     }
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use ndarray::{Array2, ArrayView2, ArrayView3};
 
 pub use colour::ColourMap;
-pub use sheet::{contact_sheet, Legend, Panel};
+pub use sheet::{contact_sheet, Legend, Mark, Panel};
 
 /// Red, green and blue, 0 to 255.
 pub type Rgb = [u8; 3];

@@ -1,6 +1,6 @@
 //! Hills: the forest and the rangeland, shaded by the sun, and the gravel pit.
 
-use crate::hash::{fractal, noise, smoothstep, unit};
+use crate::hash::{fractal, length, noise, smoothstep, unit};
 use crate::season::Season;
 use crate::spectra::{self, blend, times, Spectrum};
 
@@ -21,7 +21,7 @@ impl Relief {
     }
 
     fn bump(&self, x: f64, y: f64, at: (f64, f64), radius: f64) -> f64 {
-        let d = (x - at.0 * self.cols).hypot(y - at.1 * self.rows) / (radius * self.size);
+        let d = length(x - at.0 * self.cols, y - at.1 * self.rows) / (radius * self.size);
         (1.0 - d * d).max(-0.6)
     }
 
@@ -84,12 +84,12 @@ impl Relief {
     /// The gravel pit: shares of bare ground and of the pond in it.
     pub(crate) fn pit(&self, x: f64, y: f64) -> (f32, f32) {
         let (dx, dy) = (x - 0.55 * self.cols, y - 0.42 * self.rows);
-        let d = dx.hypot(1.35 * dy) / self.pit;
+        let d = length(dx, 1.35 * dy) / self.pit;
         if d > 1.7 {
             return (0.0, 0.0);
         }
         let edge = 1.0 - d + 0.45 * fractal(self.seed ^ 8, x / (0.8 * self.pit), y / (0.8 * self.pit), 2);
-        let pond = 0.42 - (dx - 0.3 * self.pit).hypot(dy) / self.pit + 0.3 * noise(self.seed ^ 9, x / 9.0, y / 9.0);
+        let pond = 0.42 - length(dx - 0.3 * self.pit, dy) / self.pit + 0.3 * noise(self.seed ^ 9, x / 9.0, y / 9.0);
         (smoothstep(-0.04, 0.05, edge) as f32, smoothstep(-0.04, 0.05, pond.min(edge)) as f32)
     }
 
@@ -101,6 +101,6 @@ impl Relief {
 
     /// How strongly forest is kept away from a point, because something else has its place there.
     pub(crate) fn pit_nearness(&self, x: f64, y: f64) -> f64 {
-        (x - 0.55 * self.cols).hypot(y - 0.42 * self.rows) / self.pit
+        length(x - 0.55 * self.cols, y - 0.42 * self.rows) / self.pit
     }
 }

@@ -6,7 +6,7 @@
 
 use std::f64::consts::TAU;
 
-use crate::hash::{fractal, noise, smoothstep};
+use crate::hash::{fractal, length, noise, smoothstep};
 
 /// The river of a scene.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +85,7 @@ impl River {
         if level.abs() > 3.5 * Self::REACH_PX {
             return far;
         }
-        let slope = (self.level(x + 0.5, y) - level).hypot(self.level(x, y + 0.5) - level) * 2.0;
+        let slope = length(self.level(x + 0.5, y) - level, self.level(x, y + 0.5) - level) * 2.0;
         let wander = noise(self.seed ^ 7, x / 31.0, y / 31.0);
         Reach { distance: level.abs() / slope.max(0.3), half_width: self.half_width * (1.0 + 0.45 * wander) }
     }
@@ -95,17 +95,17 @@ impl River {
     pub(crate) fn flooded(&self, x: f64, y: f64) -> f64 {
         let (cx, cy, a, b) = self.flood;
         let (dx, dy) = (x - cx, y - cy);
-        if dx.hypot(dy) > 1.6 * a {
+        if length(dx, dy) > 1.6 * a {
             return 0.0;
         }
         let along = (dx * self.direction.0 + dy * self.direction.1) / a;
         let across = (dy * self.direction.0 - dx * self.direction.1) / b;
-        let shore = 1.0 - along.hypot(across) + 0.55 * fractal(self.seed ^ 8, x / (0.55 * b), y / (0.55 * b), 3);
+        let shore = 1.0 - length(along, across) + 0.55 * fractal(self.seed ^ 8, x / (0.55 * b), y / (0.55 * b), 3);
         smoothstep(-0.6 / b, 0.9 / b, shore)
     }
 
     /// Distance to the centre of the flood in units of its size: below about 1.4 it can reach there.
     pub(crate) fn flood_nearness(&self, x: f64, y: f64) -> f64 {
-        (x - self.flood.0).hypot(y - self.flood.1) / self.flood.2
+        length(x - self.flood.0, y - self.flood.1) / self.flood.2
     }
 }

@@ -1,7 +1,7 @@
 //! Where people live: the town, the villages and the roads between them.
 
 use crate::fields::{Site, Sites};
-use crate::hash::{draw, fractal, hash2, noise, smoothstep, unit};
+use crate::hash::{draw, floor, fractal, hash2, length, noise, smoothstep, unit};
 use crate::season::Season;
 use crate::spectra::{self, blend, Spectrum};
 
@@ -34,7 +34,7 @@ impl Town {
 
     /// Distance to the centre in units of the radius.
     pub(crate) fn nearness(&self, x: f64, y: f64) -> f64 {
-        (x - self.x).hypot(y - self.y) / self.radius
+        length(x - self.x, y - self.y) / self.radius
     }
 
     /// The town at a point, or nothing outside it.
@@ -67,7 +67,7 @@ pub(crate) fn village_at(villages: &Sites, x: f64, y: f64) -> Option<Quarter> {
 }
 
 fn quarter(dx: f64, dy: f64, radius: f64, core: f64, seed: u64) -> Option<Quarter> {
-    let reach = dx.hypot(dy) / radius;
+    let reach = length(dx, dy) / radius;
     if reach > 1.9 {
         return None;
     }
@@ -88,10 +88,11 @@ impl Quarter {
         let bend = 2.2 * noise(self.seed ^ 0x12, x / 26.0, y / 26.0);
         let (u, v) = (x * cos + y * sin + bend, y * cos - x * sin + bend);
         let (wide, deep) = (6.3, 4.4);
-        let (iu, iv) = ((u / wide).floor(), (v / deep).floor());
-        let to_street = (u - iu * wide).min((iu + 1.0) * wide - u).min((v - iv * deep).min((iv + 1.0) * deep - v));
-        let block = hash2(self.seed, iu as i64, iv as i64);
-        let main = iu as i64 % 4 == 0 || iv as i64 % 5 == 0;
+        let (iu, iv) = (floor(u / wide), floor(v / deep));
+        let (du, dv) = (u - iu as f64 * wide, v - iv as f64 * deep);
+        let to_street = du.min(wide - du).min(dv.min(deep - dv));
+        let block = hash2(self.seed, iu, iv);
+        let main = iu % 4 == 0 || iv % 5 == 0;
         let street = (if main { 0.85 } else { 0.55 } - to_street).clamp(0.0, 0.8) as f32;
         let roof = blend(spectra::TILES, spectra::GREY_ROOFS, draw(grain, 40) as f32);
         let garden = blend(season.grassland(1.1), season.deciduous(), 0.25 + 0.5 * draw(grain, 41) as f32);
@@ -99,7 +100,7 @@ impl Quarter {
         let (built, cover) = if draw(block, 42) < 0.05 {
             (0.05, spectra::TRACK)
         } else if zone > 0.23 && self.centrality < 0.55 {
-            let hall = hash2(block, (u / 3.1).floor() as i64, (v / 2.2).floor() as i64);
+            let hall = hash2(block, floor(u / 3.1), floor(v / 2.2));
             (0.90, blend(spectra::ASPHALT, spectra::BRIGHT_ROOFS, (draw(hall, 43) * 1.15 - 0.15).max(0.0) as f32))
         } else {
             (0.36 + 0.50 * self.centrality as f32, roof)
@@ -123,7 +124,7 @@ pub(crate) struct Road {
 impl Road {
     fn between(a: &Site, b: &Site, hash: u64) -> Self {
         let (dx, dy) = (b.x - a.x, b.y - a.y);
-        let length = dx.hypot(dy).max(1.0);
+        let length = length(dx, dy).max(1.0);
         Self {
             x: a.x,
             y: a.y,
