@@ -28,7 +28,7 @@ pub fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommands([fuse(), methods(), info(), assess(), rerun(), job(), demo(), check()])
+        .subcommands([fuse(), methods(), info(), assess(), rerun(), job(), demo(), check()].map(common))
 }
 
 fn flag(id: &'static str, help: &'static str) -> Arg {
@@ -51,18 +51,17 @@ fn method_ids() -> ValueParser {
     PossibleValuesParser::new(stfusion_methods::all().iter().map(|m| PossibleValue::new(m.info().id).help(m.info().label))).into()
 }
 
-/// A sub-command with the options that all of them have.
 fn sub(name: &'static str, about: &'static str) -> Command {
-    Command::new(name).about(about).args([
-        flag("quiet", "Say nothing but errors, and show no progress")
-            .short('q')
-            .help_heading("Messages")
-            .conflicts_with_all(["verbose", "debug"]),
-        flag("verbose", "Also say what was found and chosen: grids, derived values, device, SIMD path")
-            .short('v')
-            .help_heading("Messages"),
-        flag("debug", "Also say what only developers want to know").help_heading("Messages"),
-        repeated("config", "KEY=VALUE", "Set a GDAL configuration option; repeatable").help_heading("Messages"),
+    Command::new(name).about(about)
+}
+
+/// A sub-command with the options that all of them have.
+fn common(command: Command) -> Command {
+    command.next_help_heading("Messages").args([
+        flag("quiet", "Say nothing but errors, and show no progress").short('q').conflicts_with_all(["verbose", "debug"]),
+        flag("verbose", "Also say what was found and chosen: grids, derived values, device, SIMD path").short('v'),
+        flag("debug", "Also say what only developers want to know"),
+        repeated("config", "KEY=VALUE", "Set a GDAL configuration option; repeatable"),
     ])
 }
 

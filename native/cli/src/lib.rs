@@ -31,6 +31,7 @@ use std::sync::Arc;
 pub use args::command;
 use clap::error::ErrorKind as ClapKind;
 use clap::ArgMatches;
+pub use methods::default_text;
 use stfusion_core::ErrorKind;
 
 use crate::failure::{Failure, Outcome};

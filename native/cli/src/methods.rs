@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::ArgMatches;
 use serde_json::Value as Json;
 use stfusion_core::method::MethodInfo;
-use stfusion_core::param::{Kind, Values};
+use stfusion_core::param::{Kind, ParamSpec, Values};
 use stfusion_core::source::{ImageSource, OutputOptions, PairSource, TargetSource};
 use stfusion_core::Date;
 use stfusion_engine::Job;
@@ -105,11 +105,7 @@ fn described(info: &MethodInfo) -> String {
         text.push_str("Parameters (--param NAME=VALUE)\n");
     }
     for spec in info.parameters {
-        let default = match spec.to_json(&spec.default()) {
-            Json::String(s) => s,
-            other => other.to_string(),
-        };
-        let _ = writeln!(text, "\n  {} = {}; default {default}", spec.id, spec.expectation());
+        let _ = writeln!(text, "\n  {} = {}; default {}", spec.id, spec.expectation(), default_text(spec));
         let _ = writeln!(text, "{}", wrapped(&format!("{}. {}", spec.label, spec.help), 6));
         if let Kind::Choice { options, .. } = spec.kind {
             for option in options {
@@ -125,6 +121,17 @@ fn described(info: &MethodInfo) -> String {
         let _ = writeln!(text, "{}", wrapped(&format!("{}{doi}", reference.citation), 2));
     }
     text
+}
+
+/// The default of a parameter, as `--param` takes it.
+pub fn default_text(spec: &ParamSpec) -> String {
+    let number = |json: &Json| json.as_f64().map_or_else(|| json.to_string(), |v| v.to_string());
+    match spec.to_json(&spec.default()) {
+        Json::String(s) => s,
+        Json::Array(list) if list.is_empty() => "none".into(),
+        Json::Array(list) => list.iter().map(number).collect::<Vec<_>>().join(" "),
+        other => number(&other),
+    }
 }
 
 /// `text` broken at spaces into lines of at most [`WIDTH`] characters, each behind `indent` spaces.

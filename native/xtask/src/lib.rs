@@ -43,8 +43,11 @@ impl Generated {
 /// Every generated file, in memory.
 ///
 /// # Errors
-/// When a source is malformed, such as a method's README without a place for its parameters.
+/// When a source is malformed, such as a method's README without a place for its parameters, or the environment would get in.
 pub fn generated(root: &Path) -> Result<Vec<Generated>> {
+    if std::env::var_os("STFUSION_PRESETS").is_some() {
+        return Err("STFUSION_PRESETS is set, and its presets would get into spec.json: unset it".into());
+    }
     let mut files = vec![
         Generated::new(header::PATH, header::generate(root)?),
         Generated::new("qgis_plugin/stfusion/spec.json", marked_json(stfusion_engine::spec())),

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value as Json;
 use stfusion_core::method::MethodInfo;
 use stfusion_core::param::{Kind, ParamSpec};
 
@@ -67,10 +66,7 @@ fn parameters(specs: &[ParamSpec]) -> String {
     }
     let mut text = String::from("| name | value | default | meaning |\n|---|---|---|---|\n");
     for spec in specs {
-        let default = match spec.to_json(&spec.default()) {
-            Json::String(s) => s,
-            other => other.to_string(),
-        };
+        let default = stfusion_cli::default_text(spec);
         let mut help = format!("**{}.** {}", spec.label, spec.help);
         let value = match spec.kind {
             Kind::Choice { options, .. } => {

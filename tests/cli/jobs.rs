@@ -1,0 +1,145 @@
+//! Job files: well-formed or not, relative names, options over values, printing, repeating.
+
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::place::*;
+
+const JOB: &str = r#"{ "stfusion": 1, "method": "coarse_increment",
+  "pairs": [ { "date": "2001-11-25", "fine": "f1.tif", "coarse": "c1.tif" } ],
+  "target": { "date": "2002-01-12", "coarse": "c2.tif" },
+  "output": { "path": "out.tif" } }"#;
+
+fn place_with_job(text: &str) -> Place {
+    let place = Place::new();
+    fs::write(place.path("job.stf"), text).unwrap();
+    place
+}
+
+#[test]
+fn a_job_file_runs_and_its_names_are_relative_to_it() {
+    let place = place_with_job(JOB);
+    let job = place.path("job.stf");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = place.command().current_dir(elsewhere.path()).arg("fuse").arg(&job).output().unwrap();
+    Run::from(output).succeeded();
+    assert_eq!(stored(&place.path("out.tif"), 1).len(), FINE_PX * FINE_PX);
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_job_can_come_from_standard_input() {
+    let place = Place::new();
+    let mut command = place.command();
+    let mut child = command
+        .args(["fuse", "-", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(JOB.as_bytes()).unwrap();
+    let run = Run::from(child.wait_with_output().unwrap()).succeeded();
+    assert_eq!(run.json()["files"][0], "out.tif");
+}
+
+#[test]
+fn malformed_jobs_are_refused_with_place_and_expectation() {
+    let cases = [
+        (JOB.replace("\"target\"", "\"targt\""), "unknown field `targt`, expected one of"),
+        (JOB.replace("\"fine\"", "\"fein\""), "unknown field `fein`"),
+        (JOB.replace("\"c1.tif\"", "[1]"), "list of file names (one per band); got [1]"),
+        (JOB.replace("[ {", "{ \"a\": {").replace("} ],", "} },"), "expected a sequence at line 2"),
+        (JOB.replace("\"stfusion\": 1", "\"stfusion\": \"one\""), "expected u32 at line 1"),
+        (JOB.replace("\"stfusion\": 1", "\"stfusion\": 2"), "format version 2 (\"stfusion\"), expected 1"),
+        (JOB.replace("2001-11-25", "2001-11-31"), "\"2001-11-31\" is not a date"),
+        (JOB.replace("\"out.tif\" }", "\"out.tif\""), "line 4"),
+        ("[".repeat(100_000), "recursion limit"),
+        ("[".repeat(10 << 20), "10 MiB of text, expected at most"),
+        (String::new(), "EOF"),
+        ("[]".into(), "braces"),
+    ];
+    for (text, expected) in cases {
+        let place = place_with_job(&text);
+        let before = place.names();
+        place.run(&["fuse", "job.stf"]).refused(1, &["job.stf: ", "Not a stfusion job", expected], "docs/job.md");
+        assert_eq!(place.names(), before);
+    }
+}
+
+#[test]
+fn values_of_a_job_are_checked_like_options() {
+    let refused = |from: &str, to: &str, message: &str, hint: &str| {
+        place_with_job(&JOB.replace(from, to)).run(&["fuse", "job.stf"]).refused(1, &["job.stf", message], hint);
+    };
+    refused("\"coarse_increment\"", "\"starfm\", \"parameters\": { \"window\": 50 }", "odd whole number; got 50", "window=51");
+    refused("\"coarse_increment\"", "\"starfm\", \"parameters\": { \"windw\": 51 }", "\"windw\" is not a parameter", "window");
+    refused("\"coarse_increment\"", "\"starfn\"", "\"starfn\" is not a method", "Did you mean \"starfm\"");
+}
+
+#[test]
+fn a_job_file_that_cannot_be_read_is_named() {
+    let place = Place::new();
+    place.run(&["fuse", "nowhere.stf"]).refused(1, &["nowhere.stf", "no such file"], "name of the job file");
+    place.run(&["fuse", "."]).refused(1, &["Job file ."], "");
+    fs::write(place.path("binary.stf"), [0x7b, 0xff, 0xfe]).unwrap();
+    place.run(&["fuse", "binary.stf"]).refused(1, &["binary.stf", "byte 1 is not UTF-8"], "JSON");
+    place.run(&["fuse", "f1.tif"]).refused(1, &["f1.tif"], "JSON");
+}
+
+#[test]
+fn options_win_over_the_job_file() {
+    let place = place_with_job(JOB);
+    let args = ["fuse", "job.stf", "--method", "nearest_pair", "-o", "other.tif", "--target", "date=2001-12-01", "--print-job"];
+    let job = place.run(&args).succeeded().json();
+    assert_eq!(job["method"], "nearest_pair");
+    assert_eq!(job["output"]["path"], "other.tif");
+    assert_eq!(job["target"]["date"], "2001-12-01");
+    assert!(job["target"]["coarse"].as_str().unwrap().ends_with("c2.tif"));
+    assert_eq!(place.names().len(), 4);
+}
+
+#[test]
+fn a_printed_job_says_what_the_options_said() {
+    let place = Place::new();
+    let more = ["-o", "out.tif", "--of", "COG", "--co", "COMPRESS=LZW", "-r", "nearest", "--bands", "1=2,2=1", "--threads", "1"];
+    let first = place.fuse(&[&more[..], &["--print-job"]].concat()).succeeded();
+    assert!(!place.path("out.tif").exists());
+    fs::write(place.path("job.stf"), &first.stdout).unwrap();
+    let second = place.run(&["fuse", "job.stf", "--print-job"]).succeeded();
+    assert_eq!(second.stdout, first.stdout);
+    let checked = place.run(&["fuse", "job.stf", "--print-job", "--dry-run"]).succeeded();
+    assert_eq!(checked.stdout, first.stdout);
+    place.run(&["fuse", "job.stf"]).succeeded();
+    assert!(place.path("out.tif").exists());
+}
+
+#[test]
+fn a_run_is_repeated_from_its_record_from_anywhere() {
+    let place = Place::new();
+    place.fuse(&["-o", "out.tif", "--support", "support.tif"]).succeeded();
+    let first = stored(&place.path("out.tif"), 2);
+    let record = place.path("out.tif.stf");
+    place.run(&["rerun", "out.tif.stf"]).refused(1, &["out.tif"], "overwrite");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let again = elsewhere.path().join("again.tif");
+    let output = place.command().current_dir(elsewhere.path()).arg("rerun").arg(&record).arg("-o").arg(&again).output().unwrap();
+    Run::from(output).succeeded();
+    assert_eq!(stored(&again, 2), first);
+    fs::remove_file(place.path("out.tif")).unwrap();
+    place.run(&["rerun", "out.tif.stf", "--overwrite"]).succeeded();
+    assert_eq!(stored(&place.path("out.tif"), 2), first);
+}
+
+#[test]
+fn a_job_to_start_from_names_every_parameter() {
+    let place = Place::new();
+    let job = place.run(&["job", "starfm"]).succeeded().json();
+    let method = place.run(&["methods", "starfm", "--json"]).succeeded().json();
+    let declared: Vec<_> = method["parameters"].as_array().unwrap().iter().map(|p| p["id"].as_str().unwrap()).collect();
+    let written: Vec<_> = job["parameters"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(written, declared);
+    let schema = place.run(&["job", "--schema"]).succeeded().json();
+    assert_eq!(schema["properties"]["stfusion"]["const"], 1);
+}
