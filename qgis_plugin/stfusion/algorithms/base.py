@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the algorithms have in common: the library they need, images as names, progress and log."""
+
+from pathlib import Path
+
+from qgis.core import QgsProcessingAlgorithm, QgsProcessingException
+from qgis.PyQt.QtGui import QIcon
+
+from .. import settings
+from ..dates import iso_date
+from ..i18n import tr
+from ..library import Cancelled, StfusionError
+
+ICON = str(Path(__file__).resolve().parents[1] / "icon.svg")
+WARNING, INFORMATION = 1, 2
+
+
+class Refused(Exception):
+    """A parameter value that cannot be used; the text is what people read."""
+
+
+class StfusionAlgorithm(QgsProcessingAlgorithm):
+    """An algorithm that calls the library."""
+
+    def icon(self):
+        return QIcon(ICON)
+
+    def svgIconPath(self):
+        return ICON
+
+    def canExecute(self):
+        problem = settings.search().problem
+        return (True, "") if problem is None else (False, str(problem))
+
+    def library(self):
+        """Return the library, or stop the algorithm with the sentence that says what to do."""
+        found = settings.search()
+        if found.problem is not None:
+            raise QgsProcessingException(str(found.problem))
+        return found.library
+
+    def label_of(self, name):
+        """Return the label of a parameter, for messages."""
+        return self.parameterDefinition(name).description()
+
+    def image_name(self, parameters, name, context):
+        """Return the name GDAL knows the raster of a parameter by, or None when none is given."""
+        raw = parameters.get(name)
+        if raw is None or raw == "":
+            return None
+        layer = self.parameterAsRasterLayer(parameters, name, context)
+        if layer is None or not layer.isValid():
+            return raw if isinstance(raw, str) else self.parameterAsString(parameters, name, context)
+        if layer.providerType() != "gdal":
+            raise Refused(
+                tr(
+                    "{label}: layer {layer} comes from the provider {provider}, but stfusion reads rasters that GDAL opens; "
+                    "export the layer to a GeoTIFF first"
+                ).format(label=self.label_of(name), layer=layer.name(), provider=layer.providerType())
+            )
+        # a layer's source may carry options of QGIS after a bar: file.tif|option:OVERVIEW_LEVEL=1
+        return layer.source().split("|")[0]
+
+    def day(self, parameters, name, context):
+        """Return the date of a parameter as `YYYY-MM-DD`, or None when it is left empty."""
+        raw = parameters.get(name)
+        if raw is not None and not isinstance(raw, (str, int, float)) and not hasattr(raw, "isNull"):
+            raw = self.parameterAsString(parameters, name, context)
+        try:
+            return iso_date(raw)
+        except ValueError as error:
+            raise Refused(f"{self.label_of(name)}: {error}") from error
+
+    def check_image(self, parameters, name, context):
+        """Raise Refused, in the library's words where it is there, when the raster of a parameter cannot be opened."""
+        image = self.image_name(parameters, name, context)
+        layer = self.parameterAsRasterLayer(parameters, name, context) if image else None
+        if image is None or (layer is not None and layer.isValid()):
+            return
+        found = settings.search()
+        if found.problem is None:
+            try:
+                found.library.image_info(image)
+            except StfusionError as error:
+                raise Refused(f"{self.label_of(name)}: {error.text()}") from error
+        raise Refused(tr("{label}: {image} cannot be opened as a raster layer").format(label=self.label_of(name), image=image))
+
+    def call(self, function, request, feedback):
+        """Run a function of the library with progress and log in `feedback`; None when the user cancelled."""
+        last_text = [None]
+
+        def progress(fraction, message):
+            if message and message != last_text[0]:
+                last_text[0] = message
+                feedback.setProgressText(message)
+            feedback.setProgress(100 * fraction)
+            return not feedback.isCanceled()
+
+        def log(level, message):
+            if level <= WARNING:
+                feedback.pushWarning(message)
+            elif level == INFORMATION:
+                feedback.pushInfo(message)
+            else:
+                feedback.pushDebugInfo(message)
+
+        try:
+            return function(request, progress, log)
+        except Cancelled:
+            feedback.pushInfo(tr("Cancelled: nothing was written."))
+            return None
+        except StfusionError as error:
+            raise QgsProcessingException(error.text()) from error

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From the values of a dialog to a job of the library, and to the command line that does the same. No QGIS here."""
+
+import csv
+import json
+import os
+import shlex
+
+from .dates import iso_date
+
+SCENE_COLUMNS = ("role", "date", "path", "mask", "sensor")
+
+
+class BadJob(Exception):
+    """Values that make no job; the text is what people read."""
+
+
+def fuse_job(method, values):
+    """Return the job, a dict as in a job file, that `values` ask for.
+
+    `values` holds, by Processing name, plain Python values; names left out or None take their default. Images are names
+    that GDAL can open, dates `YYYY-MM-DD`, `PARAMETERS` and `OPTIONS` dicts by id of the specification.
+    """
+    pairs = [_pair(values, "")]
+    if values.get("INPUT_2") or values.get("COARSE_2"):
+        pairs.append(_pair(values, "_2"))
+    if values.get("SCENE_TABLE"):
+        pairs += scene_pairs(values["SCENE_TABLE"])
+    target = _without_none({"date": values.get("DATE_TARGET"), "coarse": values.get("COARSE_TARGET")})
+    mask = _mask(values, "COARSE_MASK_TARGET", "COARSE_MASK_PRESET")
+    if mask:
+        target["coarse_mask"] = mask
+    options = dict(values.get("OPTIONS") or {})
+    grid = {key: options.pop(key) for key in ("coarse_resampling", "ignore_units") if key in options}
+    bands = _band_map(values.get("FINE_BANDS") or [], values.get("COARSE_BANDS") or [])
+    if bands:
+        grid["bands"] = bands
+    output = {"path": values["OUTPUT"], "overwrite": True}
+    if "format" in options:
+        output["format"] = options.pop("format")
+    if values.get("SUPPORT"):
+        output["support"] = values["SUPPORT"]
+    creation = [option.strip() for option in (values.get("CREATION_OPTIONS") or "").split("|") if option.strip()]
+    if creation:
+        output["creation_options"] = creation
+    job = {"stfusion": 1, "method": method["id"], "pairs": pairs, "target": target, "output": output}
+    if values.get("PARAMETERS"):
+        job["parameters"] = dict(values["PARAMETERS"])
+    if grid:
+        job["grid"] = grid
+    job.update(options)
+    return job
+
+
+def _pair(values, suffix):
+    number = 2 if suffix else 1
+    fine, coarse = values.get("INPUT" + suffix), values.get("COARSE" + suffix)
+    if not fine or not coarse:
+        missing = "coarse" if fine else "fine"
+        raise BadJob(f"Pair {number} has no {missing} image; give both images of the pair, or neither")
+    pair = _without_none(
+        {"date": values.get("DATE" + suffix), "fine": fine, "coarse": coarse, "classes": values.get("CLASS_MAP" + suffix)}
+    )
+    for key, name in (("fine_mask", "FINE_MASK"), ("coarse_mask", "COARSE_MASK")):
+        mask = _mask(values, name + suffix, name + "_PRESET")
+        if mask:
+            pair[key] = mask
+    return pair
+
+
+def _mask(values, name, preset_name):
+    path = values.get(name)
+    if not path:
+        return None
+    return mask_source(path, values.get(preset_name), values.get("MASK_DILATION") or 0)
+
+
+def mask_source(path, preset, dilation=0):
+    """Return a mask of the job: the name alone where that says everything."""
+    mask = {"path": path}
+    if preset and preset != "nonzero":
+        mask["preset"] = preset
+    if dilation:
+        mask["dilate_px"] = dilation
+    return mask if len(mask) > 1 else path
+
+
+def _band_map(fine, coarse):
+    if not fine and not coarse:
+        return []
+    if fine and coarse and len(fine) != len(coarse):
+        raise BadJob(
+            "Bands of the fine image and bands of the coarse images must be as many, in the same order; "
+            f"got {len(fine)} and {len(coarse)}"
+        )
+    return [[f, c] for f, c in zip(fine or coarse, coarse or fine)]
+
+
+def scene_pairs(path):
+    """Return the pairs of a scene table: CSV with the columns `role,date,path,mask,sensor`, one row for each image.
+
+    `role` is `fine` or `coarse`; a fine and a coarse image of one date make a pair. `mask` may be empty, `sensor` names the
+    mask's preset. Relative names are relative to the table. Raises BadJob naming table, line, value and remedy.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            sample = file.readline()
+            file.seek(0)
+            rows = list(csv.DictReader(file, delimiter=";" if sample.count(";") > sample.count(",") else ","))
+            columns = [c.strip().lower() for c in (sample.replace(";", ",").split(","))]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadJob(f"The scene table {path} cannot be read: {error}") from error
+    lacking = [name for name in SCENE_COLUMNS[:3] if name not in columns]
+    if lacking:
+        raise BadJob(
+            f"The scene table {path} has no column {', '.join(lacking)}; its first line must be {','.join(SCENE_COLUMNS)}"
+        )
+    found = {}
+    for line, cells in enumerate(rows, start=2):
+        row = {(key or "").strip().lower(): value.strip() for key, value in cells.items() if isinstance(value, str)}
+        place = f"The scene table {path}, line {line}"
+        role = row.get("role", "").lower()
+        if role not in ("fine", "coarse"):
+            raise BadJob(f"{place}: role must be fine or coarse; got {role!r}")
+        try:
+            day = iso_date(row.get("date"))
+        except ValueError as error:
+            raise BadJob(f"{place}: {error}") from error
+        if day is None or not row.get("path"):
+            raise BadJob(f"{place}: {'date' if day is None else 'path'} is empty; every image needs one")
+        if role in found.setdefault(day, {}):
+            raise BadJob(f"{place}: a second {role} image of {day}; give one of each role for a date")
+        image = {role: _beside(path, row["path"])}
+        if row.get("mask"):
+            image[role + "_mask"] = mask_source(_beside(path, row["mask"]), row.get("sensor"))
+        found[day][role] = image
+    pairs = []
+    for day in sorted(found):
+        images = found[day]
+        for role in ("fine", "coarse"):
+            if role not in images:
+                raise BadJob(
+                    f"The scene table {path} has no {role} image of {day}; add it, or remove the other image of that date"
+                )
+        pairs.append({"date": day, **images["fine"], **images["coarse"]})
+    return pairs
+
+
+def _beside(table, name):
+    if name.startswith(("/", "<", "{")) or ":" in name:
+        return name
+    return os.path.join(os.path.dirname(os.path.abspath(table)), name)
+
+
+def _without_none(items):
+    return {key: value for key, value in items.items() if value is not None and value != ""}
+
+
+def fuse_command(job):
+    """Return the lines that do the same in a terminal: one command, or a job file and a command where no flag says it."""
+    words = ["stfusion", "fuse", "--method", job["method"]]
+    images = [_keys(pair, ("fine", "coarse", "date", "fine_mask", "coarse_mask", "classes")) for pair in job["pairs"]]
+    images.append(_keys(job["target"], ("coarse", "date", "coarse_mask")))
+    if None in images:
+        return ["stfusion fuse job.stf", "with job.stf:"] + json.dumps(job, indent=2, ensure_ascii=False).splitlines()
+    for pair in images[:-1]:
+        words += ["--pair", pair]
+    words += ["--target", images[-1]]
+    for key, value in job.get("parameters", {}).items():
+        words += ["--param", f"{key}={_text(value)}"]
+    grid, output = job.get("grid", {}), job["output"]
+    if "coarse_resampling" in grid:
+        words += ["--resampling", grid["coarse_resampling"]]
+    if "bands" in grid:
+        words += ["--bands", ",".join(f"{fine}={coarse}" for fine, coarse in grid["bands"])]
+    if grid.get("ignore_units"):
+        words.append("--ignore-units")
+    if "format" in output:
+        words += ["--of", output["format"]]
+    for option in output.get("creation_options", []):
+        words += ["--co", option]
+    if "support" in output:
+        words += ["--support", output["support"]]
+    for key in ("threads", "memory", "device"):
+        if key in job:
+            words += [f"--{key}", str(job[key])]
+    return [shlex.join(words + ["--overwrite", "-o", output["path"]])]
+
+
+def _keys(images, keys):
+    """Return images as the command line's `key=value,...`, or None where that cannot say them."""
+    words = []
+    for key in keys:
+        value = images.get(key)
+        if value is None:
+            continue
+        if isinstance(value, dict):
+            if set(value) - {"path", "preset"}:
+                return None
+            words += [f"{key}={value['path']}", f"{key}_preset={value['preset']}"]
+        else:
+            words.append(f"{key}={value}")
+    return None if any("," in word for word in words) else ",".join(words)
+
+
+def _text(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return " ".join(str(v) for v in value)
+    return str(value)
+
+
+def assess_request(values):
+    """Return the library's request for an assessment; `values` as for `fuse_job`."""
+    request = {"prediction": values["INPUT"], "truth": values["TRUTH"]}
+    pairs = [suffix for suffix in ("", "_2") if values.get("FINE" + suffix) or values.get("COARSE" + suffix)]
+    for suffix in pairs:
+        if not values.get("FINE" + suffix):
+            raise BadJob(f"Pair {2 if suffix else 1} has a coarse image but no fine image; the skill needs the fine image")
+    if pairs:
+        request["fine"] = [_without_none({"date": values.get("DATE" + s), "image": values["FINE" + s]}) for s in pairs]
+    coarse = [values["COARSE" + s] for s in pairs if values.get("COARSE" + s)]
+    if coarse:
+        if len(coarse) != len(pairs):
+            raise BadJob("One of the two pairs has no coarse image; give the coarse image of each pair, or of none")
+        if not values.get("COARSE_TARGET"):
+            raise BadJob(
+                "The coarse image of the target date is missing; with it the prediction is compared with the coarse increment"
+            )
+        request["coarse"] = coarse
+    if values.get("COARSE_TARGET"):
+        request["target"] = _without_none({"date": values.get("DATE_TARGET"), "image": values["COARSE_TARGET"]})
+    if values.get("DATA_RANGE") is not None:
+        request["data_range"] = values["DATA_RANGE"]
+    return request
+
+
+def assess_command(request):
+    """Return the command line that makes the same assessment."""
+    words = ["stfusion", "assess", request["prediction"], request["truth"]]
+    fine = request.get("fine", [])
+    for image in fine:
+        words += ["--fine", image["image"]]
+    for image in request.get("coarse", []):
+        words += ["--coarse-pair", image]
+    if all("date" in image for image in fine):
+        for image in fine:
+            words += ["--pair-date", image["date"]]
+    target = request.get("target", {})
+    if target:
+        words += ["--coarse-target", target["image"]]
+    if "date" in target:
+        words += ["--target-date", target["date"]]
+    if "data_range" in request:
+        words += ["--data-range", str(request["data_range"])]
+    return shlex.join(words)
+
+
+def target_date(output):
+    """Return the day that was predicted, from the record that the library writes beside `output`; None if it is not known."""
+    try:
+        with open(output + ".stf", encoding="utf-8") as file:
+            return json.load(file)["target"].get("date")
+    except (OSError, ValueError, KeyError):
+        return None

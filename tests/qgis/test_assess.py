@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Assessments: figures, report, JSON."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import PAIR_DAY, TARGET_DAY, read
+from qgis.core import QgsProcessingException
+
+
+@pytest.fixture
+def case(scene):
+    """The fine image of the pair as prediction, so that the nearest pair has the same error."""
+    return {"INPUT": scene["fine"], "TRUTH": scene["truth"]}
+
+
+def test_figures_are_those_of_the_pixels(run, case):
+    results = run("stfusion:assess", dict(case, OUTPUT="TEMPORARY_OUTPUT"))
+    difference = (read(case["INPUT"]).astype(float) - read(case["TRUTH"])) * 1e-4
+    assert results["RMSE"] == pytest.approx(np.sqrt(np.mean(difference**2)), rel=1e-4)
+    assert results["MAE"] == pytest.approx(np.mean(np.abs(difference)), rel=1e-4)
+    assert results["BIAS"] == pytest.approx(np.mean(difference), rel=1e-4)
+    assert 0 < results["SSIM"] < 1
+    assert "SKILL" not in results
+    assert run.feedback.commands == [f"stfusion assess {case['INPUT']} {case['TRUTH']}"]
+
+
+def test_skill_comes_first_and_the_report_needs_nothing_else(run, case, scene, tmp_path):
+    more = {"FINE": scene["fine"], "COARSE": scene["coarse"], "COARSE_TARGET": scene["target"], "DATE": PAIR_DAY, "DATE_TARGET": TARGET_DAY}
+    page, figures = tmp_path / "report.html", tmp_path / "figures.json"
+    results = run("stfusion:assess", dict(case, **more, OUTPUT=str(page), JSON=str(figures)))
+    assessment = json.loads(figures.read_text())
+    skills = {s["baseline"]: s["skill"] for s in assessment["skill"]}
+    assert skills["Nearest pair"] == pytest.approx(0, abs=1e-6)
+    assert skills["Coarse increment"] < 0
+    assert results["SKILL"] == min(skills.values())
+    text = page.read_text(encoding="utf-8")
+    assert text.index("Skill against baselines") < text.index("Accuracy")
+    assert "The prediction does not beat the baseline Coarse increment." in text
+    assert not re.search(r"(src|href)\s*=|@import|url\(", text)
+    assert [band["label"] for band in assessment["bands"]] == ["Green", "Red", "NIR"]
+    logged = "\n".join(run.feedback.infos)
+    assert logged.index("Skill against baselines") < logged.index("Accuracy")
+
+
+def test_images_that_do_not_fit_are_refused_in_words(run, case, scene, tmp_path):
+    page = tmp_path / "report.html"
+    with pytest.raises(QgsProcessingException) as failed:
+        run("stfusion:assess", dict(case, TRUTH=scene["mask"], OUTPUT=str(page)))
+    assert "3 bands" in str(failed.value)
+    assert Path(scene["mask"]).name in str(failed.value)
+    assert not page.exists()
+    with pytest.raises(ValueError, match="The coarse image of the target date is missing"):
+        run("stfusion:assess", dict(case, FINE=scene["fine"], COARSE=scene["coarse"], OUTPUT=str(page)))
+    with pytest.raises(ValueError, match="Data range must be a positive number; got -1"):
+        run("stfusion:assess", dict(case, DATA_RANGE=-1, OUTPUT=str(page)))
+
+
+def test_undefined_figures_are_dashes():
+    from stfusion.report import number, page
+
+    assert (number(None), number(0.012345), number(-0.5, True), number(12.0, True)) == ("–", "0.01234", "-0.5", "+12")
+    band = {"label": "<b>", "n": 0}
+    text = page({"skill": [], "bands": [band], "overall": {"n": 0}, "data_range": 1.0, "scale": None}, "a & b")
+    assert "&lt;b&gt;" in text
+    assert "a &amp; b" in text
+    assert "Skill" not in text
