@@ -1,7 +1,14 @@
 //! Opening rasters and describing them: grid, bands, dates, what is stored and how it is unscaled.
 
+use gdal::raster::RasterBand;
+use gdal::{Dataset, DatasetOptions, GdalOpenFlags, Metadata};
 use stfusion_core::source::ImageSource;
-use stfusion_core::{Date, Grid, Result};
+use stfusion_core::{Date, Error, ErrorKind, Grid, Result};
+
+use crate::bands::wavelength_um;
+use crate::dates::day_of_image;
+use crate::errors::Capture;
+use crate::output::{exists, is_virtual, plain};
 
 /// One image (one raster, or one raster per band) opened and described.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,8 +68,209 @@ pub struct BandInfo {
 /// Opens an image, describes it and closes it again.
 ///
 /// # Errors
-/// [`stfusion_core::ErrorKind::Read`] when a name cannot be opened as a raster; [`stfusion_core::ErrorKind::Data`] when a
-/// selected band does not exist, a band is complex, or rasters of one band each have different grids.
+/// [`ErrorKind::Read`] when a name cannot be opened as a raster; [`ErrorKind::Data`] when a selected band does not exist, a
+/// band is complex, a scale is unusable, or rasters of one band each have different grids.
 pub fn describe(source: &ImageSource) -> Result<ImageInfo> {
     Ok(crate::image::Image::open(source)?.info().clone())
+}
+
+/// Opens one raster for reading.
+///
+/// # Errors
+/// [`ErrorKind::Read`], which tells a missing file, a folder, a file that is no raster and one that holds several apart.
+pub(crate) fn open_raster(name: &str) -> Result<Dataset> {
+    let capture = Capture::start();
+    let flags = GdalOpenFlags::GDAL_OF_RASTER | GdalOpenFlags::GDAL_OF_VERBOSE_ERROR;
+    let options = DatasetOptions { open_flags: flags, ..DatasetOptions::default() };
+    match Dataset::open_ex(name, options) {
+        Ok(dataset) if dataset.raster_count() > 0 => Ok(dataset),
+        Ok(dataset) => Err(no_bands(name, &dataset)),
+        Err(error) => Err(not_opened(name, &capture.text().unwrap_or_else(|| error.to_string()))),
+    }
+}
+
+fn not_opened(name: &str, reason: &str) -> Error {
+    if name.trim().is_empty() {
+        return Error::new(ErrorKind::Read, "An image has no file name").with_hint("Give every image a file name.");
+    }
+    let reason = reason.strip_prefix(&format!("{name}: ")).unwrap_or(reason);
+    if exists(name) {
+        if !is_virtual(name) && std::fs::metadata(name).is_ok_and(|m| m.is_dir()) {
+            return Error::new(ErrorKind::Read, format!("{name}: is a folder that holds no raster as a whole ({reason})"))
+                .with_hint("Name one file of the folder, or one file per band.");
+        }
+        if let Some(denied) = std::fs::File::open(name).err().filter(|_| !is_virtual(name)) {
+            return Error::new(ErrorKind::Read, format!("{name}: cannot be read: {}", plain(&denied)))
+                .with_hint("Have the permissions of the file changed.");
+        }
+        return Error::new(ErrorKind::Read, format!("{name}: cannot be opened as a raster: {reason}")).with_hint(format!(
+            "Check that the file is complete and in a format that this GDAL ({}) reads: gdalinfo must be able to describe it.",
+            crate::version()
+        ));
+    }
+    let is_plain_name = !name.get(2..).unwrap_or_default().contains(':') && !name.trim_start().starts_with(['<', '{']);
+    if is_plain_name {
+        return Error::new(ErrorKind::Read, format!("{name}: no such file")).with_hint(
+            "Check the name. Names in a job file are relative to the job file's folder, those on the command line to the current one.",
+        );
+    }
+    Error::new(ErrorKind::Read, format!("{name}: cannot be opened as a raster: {reason}"))
+        .with_hint("Check the file and the sub-dataset in the name: gdalinfo FILE lists the sub-datasets of a file.")
+}
+
+fn no_bands(name: &str, dataset: &Dataset) -> Error {
+    let subdatasets: Vec<String> = dataset
+        .metadata_domain("SUBDATASETS")
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|line| line.split_once('=').filter(|(k, _)| k.ends_with("_NAME")).map(|(_, v)| v.to_string()))
+        .collect();
+    let error = |text: String| Error::new(ErrorKind::Read, format!("{name}: {text}"));
+    match subdatasets.as_slice() {
+        [] => error("holds no raster band".into()).with_hint("Choose a file with raster bands."),
+        list => {
+            let shown: Vec<&str> = list.iter().take(3).map(String::as_str).collect();
+            error(format!("holds {} rasters (sub-datasets), not one", list.len()))
+                .with_hint(format!("Name one of them, or one per band: {}{}", shown.join(", "), if list.len() > 3 { ", …" } else { "" }))
+        }
+    }
+}
+
+/// Describes an image whose rasters are open.
+///
+/// # Errors
+/// Those of [`describe`].
+pub(crate) fn describe_rasters(source: &ImageSource, rasters: &[Dataset]) -> Result<ImageInfo> {
+    let _capture = Capture::start();
+    let data_error = |text: String, hint: &str| Error::new(ErrorKind::Data, text).with_hint(hint);
+    let name = source.name();
+    let Some(first) = rasters.first() else {
+        return Err(Error::new(ErrorKind::Read, "An image has no file name").with_hint("Give every image a file name."));
+    };
+    if source.scale.is_some_and(|s| s == 0.0 || !s.is_finite()) || source.offset.is_some_and(|o| !o.is_finite()) {
+        return Err(data_error(
+            format!("{name}: scale {:?} and offset {:?} must be finite, and the scale not 0", source.scale, source.offset),
+            "Give the factor from stored to unscaled values, for example 0.0001.",
+        ));
+    }
+    if let Some([low, high]) = source.valid_range.filter(|[low, high]| !(low <= high)) {
+        return Err(data_error(
+            format!("{name}: valid_range [{low}, {high}] holds no value"),
+            "Give the smallest and the largest valid unscaled value, in this order.",
+        ));
+    }
+    let grid = grid_of(first);
+    for (raster, path) in rasters.iter().zip(&source.paths).skip(1) {
+        let other = grid_of(raster);
+        if (other.rows, other.cols) != (grid.rows, grid.cols) || !crate::align::transforms_agree(&grid, &other) {
+            return Err(data_error(
+                format!(
+                    "{path}: {} x {} pixels (columns x rows), but {name}, another band of the same image, has {} x {}{}",
+                    other.cols,
+                    other.rows,
+                    grid.cols,
+                    grid.rows,
+                    if (other.rows, other.cols) == (grid.rows, grid.cols) { " at another place" } else { "" }
+                ),
+                "All bands of an image must be on one grid: resample the band, or name files of one resolution.",
+            ));
+        }
+    }
+    let numbers = selected_bands(source, rasters)?;
+    let metadata = metadata_of(first);
+    let mut bands = Vec::with_capacity(numbers.len());
+    for (raster, number) in numbers {
+        let path = source.paths.get(raster).map_or(name, String::as_str);
+        let band = rasters[raster].rasterband(number).map_err(|e| Error::new(ErrorKind::Read, format!("{path}: band {number}: {e}")))?;
+        let mut info = band_info(path, raster, number, &band)?;
+        info.scale = source.scale.unwrap_or(info.scale);
+        info.offset = source.offset.unwrap_or(info.offset);
+        info.nodata.extend(source.nodata.filter(|v| !info.nodata.iter().any(|n| n == v || n.is_nan() && v.is_nan())));
+        if info.data_type.starts_with('C') {
+            return Err(data_error(
+                format!("{path}: band {number} holds complex values ({})", info.data_type),
+                "Give a raster of real values, for example the amplitude.",
+            ));
+        }
+        bands.push(info);
+    }
+    let date = day_of_image(&source.paths, &metadata);
+    Ok(ImageInfo { paths: source.paths.clone(), driver: first.driver().short_name(), grid, bands, date, metadata })
+}
+
+/// (raster, number) of the selected bands.
+fn selected_bands(source: &ImageSource, rasters: &[Dataset]) -> Result<Vec<(usize, usize)>> {
+    let name = source.name();
+    let all: Vec<(usize, usize)> = match rasters {
+        [one] => (1..=one.raster_count()).map(|n| (0, n)).collect(),
+        many => (0..many.len()).map(|r| (r, 1)).collect(),
+    };
+    let Some(bands) = &source.bands else {
+        let is_alpha = |&(r, n): &(usize, usize)| {
+            rasters[r].rasterband(n).is_ok_and(|b| b.color_interpretation() == gdal::raster::ColorInterpretation::AlphaBand)
+        };
+        let colours: Vec<_> = all.iter().copied().filter(|b| !is_alpha(b)).collect();
+        return Ok(if colours.is_empty() { all } else { colours });
+    };
+    if bands.is_empty() {
+        return Err(Error::new(ErrorKind::Data, format!("{name}: the list of bands is empty"))
+            .with_hint("Name at least one band, or leave the list out to use all."));
+    }
+    let what = if rasters.len() == 1 { "band" } else { "file" };
+    bands
+        .iter()
+        .map(|&b| {
+            b.checked_sub(1).and_then(|i| all.get(i)).copied().ok_or_else(|| {
+                let s = if all.len() == 1 { "" } else { "s" };
+                Error::new(ErrorKind::Data, format!("{name}: band {b} was asked for, but there are {} {what}{s}", all.len()))
+                    .with_hint(format!("Choose bands from 1 to {}.", all.len()))
+            })
+        })
+        .collect()
+}
+
+fn grid_of(dataset: &Dataset) -> Grid {
+    let (cols, rows) = dataset.raster_size();
+    let crs = Some(dataset.projection()).filter(|wkt| !wkt.trim().is_empty());
+    let transform = dataset.geo_transform().ok().filter(|t| {
+        let is_default = *t == [0.0, 1.0, 0.0, 0.0, 0.0, 1.0] || *t == [0.0, 1.0, 0.0, 0.0, 0.0, -1.0];
+        let is_invertible = (t[1] * t[5] - t[2] * t[4]).abs() > 0.0 && t.iter().all(|v| v.is_finite());
+        is_invertible && !(is_default && crs.is_none())
+    });
+    let crs = crs.filter(|_| transform.is_some());
+    Grid { rows, cols, transform, crs }
+}
+
+fn band_info(path: &str, raster: usize, number: usize, band: &RasterBand<'_>) -> Result<BandInfo> {
+    let flags = band.mask_flags().map_err(|e| Error::new(ErrorKind::Read, format!("{path}: band {number}: {e}")))?;
+    let description = band.description().unwrap_or_default();
+    let metadata = metadata_of(band);
+    let imagery = domain_of(band, "IMAGERY");
+    let (block_cols, block_rows) = band.block_size();
+    let wavelength_um = wavelength_um(&description, metadata.iter().chain(&imagery), path);
+    let finite = |v: Option<f64>, default: f64| v.filter(|v| v.is_finite()).unwrap_or(default);
+    Ok(BandInfo {
+        raster,
+        number,
+        description,
+        data_type: band.band_type().name(),
+        nodata: band.no_data_value().into_iter().collect(),
+        scale: Some(finite(band.scale(), 1.0)).filter(|s| *s != 0.0).unwrap_or(1.0),
+        offset: finite(band.offset(), 0.0),
+        has_mask: !flags.is_all_valid() && (flags.is_per_dataset() || flags.is_alpha() || !flags.is_nodata()),
+        color: band.color_interpretation().name(),
+        wavelength_um,
+        unit: band.unit(),
+        block: (block_rows.max(1), block_cols.max(1)),
+        metadata,
+    })
+}
+
+fn metadata_of(object: &impl Metadata) -> Vec<(String, String)> {
+    domain_of(object, "")
+}
+
+fn domain_of(object: &impl Metadata, domain: &str) -> Vec<(String, String)> {
+    let lines = object.metadata_domain(domain).unwrap_or_default();
+    lines.iter().filter_map(|l| l.split_once('=')).map(|(k, v)| (k.to_string(), v.to_string())).collect()
 }

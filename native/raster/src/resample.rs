@@ -1,1 +1,263 @@
-//! resample
+//! Values of an image at positions between its pixels.
+//!
+//! * nearest: the pixel that holds the position.
+//! * bilinear: linear between the four pixel centres around, the border repeated outwards.
+//! * cubic: cubic convolution (Keys 1981, a = -1/2) over sixteen pixels; where one of them is invalid or beyond the border,
+//!   bilinear.
+//!
+//! The result is invalid where the pixel that holds the position is invalid or outside; other invalid pixels are left out
+//! and the weights of the rest are scaled up. Each result depends on its position and the image alone, not on the window
+//! or the region at hand. The bilinear form `a + (b - a) t` returns a constant exactly.
+
+use ndarray::{Array3, ArrayView3, ArrayViewMut3};
+use stfusion_core::source::Resampling;
+use stfusion_core::Region;
+
+use crate::align::{is_inside, Mapping};
+
+/// A part of an image in memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Window {
+    /// Values, (band, row, col), C-contiguous.
+    pub(crate) values: Array3<f32>,
+    /// Where they lie in the image.
+    pub(crate) region: Region,
+    /// Number of rows of the whole image.
+    pub(crate) rows: usize,
+    /// Number of columns of the whole image.
+    pub(crate) cols: usize,
+}
+
+/// Pixels needed around the footprint of the positions.
+pub(crate) fn margin(resampling: Resampling) -> usize {
+    match resampling {
+        Resampling::Nearest => 0,
+        Resampling::Bilinear => 1,
+        Resampling::Cubic => 2,
+    }
+}
+
+/// Fills `out` (band, row, col) with the values at the positions of the reference pixels of `region`. The window must hold
+/// the footprint of `region` grown by [`margin`].
+pub(crate) fn resample(window: &Window, mapping: &Mapping, resampling: Resampling, region: Region, mut out: ArrayViewMut3<'_, f32>) {
+    let values = window.values.as_standard_layout();
+    let Some(all) = values.as_slice() else { return };
+    let plane = window.region.pixels();
+    let (mut cols, mut rows) = (vec![0.0; region.cols], vec![0.0; region.cols]);
+    let mut taps: Vec<Option<Tap>> = Vec::with_capacity(region.cols);
+    for r in 0..region.rows {
+        mapping.positions(region.row + r, region.col, &mut cols, &mut rows);
+        taps.clear();
+        taps.extend(cols.iter().zip(&rows).map(|(&c, &r)| Tap::new(window, c, r)));
+        for (band, mut plane_out) in out.outer_iter_mut().enumerate() {
+            let values = &all[band * plane..(band + 1) * plane];
+            let mut row = plane_out.row_mut(r);
+            match resampling {
+                Resampling::Nearest => {
+                    for (o, tap) in row.iter_mut().zip(&taps) {
+                        *o = tap.as_ref().map_or(f32::NAN, |t| values[t.nearest]);
+                    }
+                }
+                Resampling::Bilinear => {
+                    for (o, tap) in row.iter_mut().zip(&taps) {
+                        *o = tap.as_ref().map_or(f32::NAN, |t| bilinear(values, t));
+                    }
+                }
+                Resampling::Cubic => {
+                    for (o, tap) in row.iter_mut().zip(&taps) {
+                        *o = tap.as_ref().map_or(f32::NAN, |t| cubic(values, t, window));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The pixels around a position, as indices into a plane of the window.
+#[derive(Debug, Clone, Copy)]
+struct Tap {
+    nearest: usize,
+    /// Upper-left of the four pixels around.
+    first: usize,
+    /// Step to the right one and to the lower one; 0 at the border.
+    right: usize,
+    below: usize,
+    /// Distance from the upper-left one's centre, 0 to 1.
+    tx: f32,
+    ty: f32,
+    /// Column and row of the upper-left one before the border was repeated.
+    col: isize,
+    row: isize,
+}
+
+impl Tap {
+    fn new(window: &Window, col: f64, row: f64) -> Option<Tap> {
+        if !is_inside(col, row, window.rows, window.cols) {
+            return None;
+        }
+        let region = &window.region;
+        let (x, y) = (col - 0.5, row - 0.5);
+        let (x0, y0) = (x.floor(), y.floor());
+        let (i, j) = (x0 as isize, y0 as isize);
+        let clamp = |v: isize, length: usize| v.clamp(0, length as isize - 1) as usize;
+        let (i0, i1) = (clamp(i, window.cols), clamp(i + 1, window.cols));
+        let (j0, j1) = (clamp(j, window.rows), clamp(j + 1, window.rows));
+        let at = |j: usize, i: usize| (j - region.row) * region.cols + (i - region.col);
+        let within = |j: usize, i: usize| (region.row..region.row + region.rows).contains(&j) && (region.col..region.col + region.cols).contains(&i);
+        let (nj, ni) = (row.floor() as usize, col.floor() as usize);
+        if !within(nj, ni) {
+            return None;
+        }
+        // A window without a margin serves the nearest pixel alone.
+        let whole = within(j0, i0) && within(j1, i1);
+        let first = if whole { at(j0, i0) } else { at(nj, ni) };
+        let (right, below) = if whole { (i1 - i0, (j1 - j0) * region.cols) } else { (0, 0) };
+        Some(Tap { nearest: at(nj, ni), first, right, below, tx: (x - x0) as f32, ty: (y - y0) as f32, col: i, row: j })
+    }
+}
+
+fn bilinear(values: &[f32], t: &Tap) -> f32 {
+    let (a, b) = (values[t.first], values[t.first + t.right]);
+    let (c, d) = (values[t.first + t.below], values[t.first + t.below + t.right]);
+    let upper = a + (b - a) * t.tx;
+    let lower = c + (d - c) * t.tx;
+    let value = upper + (lower - upper) * t.ty;
+    if !value.is_nan() {
+        return value;
+    }
+    if values[t.nearest].is_nan() {
+        return f32::NAN;
+    }
+    let (tx, ty) = (f64::from(t.tx), f64::from(t.ty));
+    let weighted = [(a, (1.0 - tx) * (1.0 - ty)), (b, tx * (1.0 - ty)), (c, (1.0 - tx) * ty), (d, tx * ty)];
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for (v, w) in weighted.into_iter().filter(|(v, w)| !v.is_nan() && *w > 0.0) {
+        sum += w * f64::from(v);
+        weights += w;
+    }
+    (sum / weights) as f32
+}
+
+/// Keys's weights of the four pixels around a distance of 0 to 1 from the second.
+fn keys(t: f64) -> [f64; 4] {
+    [((-0.5 * t + 1.0) * t - 0.5) * t, (1.5 * t - 2.5) * t * t + 1.0, ((-1.5 * t + 2.0) * t + 0.5) * t, (0.5 * t - 0.5) * t * t]
+}
+
+fn cubic(values: &[f32], t: &Tap, window: &Window) -> f32 {
+    let border = t.col < 1 || t.row < 1 || t.col + 2 >= window.cols as isize || t.row + 2 >= window.rows as isize;
+    if border {
+        return bilinear(values, t);
+    }
+    let stride = window.region.cols;
+    let Some(corner) = t.first.checked_sub(stride + 1) else { return bilinear(values, t) };
+    let (wx, wy) = (keys(f64::from(t.tx)), keys(f64::from(t.ty)));
+    let mut sum = 0.0;
+    for (j, wy) in wy.into_iter().enumerate() {
+        let row = &values[corner + j * stride..corner + j * stride + 4];
+        sum += wy * (wx[0] * f64::from(row[0]) + wx[1] * f64::from(row[1]) + wx[2] * f64::from(row[2]) + wx[3] * f64::from(row[3]));
+    }
+    if sum.is_nan() {
+        bilinear(values, t)
+    } else {
+        sum as f32
+    }
+}
+
+/// Whether a pixel of a mask (1 = invalid) holds each position of a row; positions outside are invalid.
+pub(crate) fn nearest_mask(mask: &[u8], region: Region, mapping: &Mapping, of: Region, rows: usize, cols: usize, out: &mut [u8]) {
+    let (mut c, mut r) = (vec![0.0; of.cols], vec![0.0; of.cols]);
+    for (k, out) in out.chunks_exact_mut(of.cols.max(1)).enumerate() {
+        mapping.positions(of.row + k, of.col, &mut c, &mut r);
+        for ((o, c), r) in out.iter_mut().zip(&c).zip(&r) {
+            *o = if is_inside(*c, *r, rows, cols) {
+                let (j, i) = (r.floor() as usize, c.floor() as usize);
+                let index = j.checked_sub(region.row).zip(i.checked_sub(region.col)).filter(|(j, i)| *j < region.rows && *i < region.cols);
+                index.map_or(1, |(j, i)| mask[j * region.cols + i])
+            } else {
+                1
+            };
+        }
+    }
+}
+
+/// A whole image as a window.
+pub(crate) fn whole(values: ArrayView3<'_, f32>) -> Window {
+    let (_, rows, cols) = values.dim();
+    Window { values: values.to_owned(), region: Region::whole(rows, cols), rows, cols }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array3;
+
+    const NAN: f32 = f32::NAN;
+
+    fn at(image: &Array3<f32>, resampling: Resampling, scale: f64, rows: usize, cols: usize) -> Array3<f32> {
+        let mapping = Mapping::Affine([0.0, scale, 0.0, 0.0, 0.0, scale]);
+        let mut out = Array3::zeros((image.dim().0, rows, cols));
+        resample(&whole(image.view()), &mapping, resampling, Region::whole(rows, cols), out.view_mut());
+        out
+    }
+
+    #[test]
+    fn planes_are_reproduced_between_centres() {
+        let image = Array3::from_shape_fn((2, 8, 8), |(b, r, c)| (b + 1) as f32 * (r as f32 * 10.0 + c as f32));
+        for resampling in [Resampling::Bilinear, Resampling::Cubic] {
+            let out = at(&image, resampling, 0.25, 32, 32);
+            for ((b, r, c), v) in out.indexed_iter() {
+                let (y, x) = ((r as f32 + 0.5) / 4.0 - 0.5, (c as f32 + 0.5) / 4.0 - 0.5);
+                let inner = (1.0..=6.0).contains(&x) && (1.0..=6.0).contains(&y);
+                let expected = (b + 1) as f32 * (y.clamp(0.0, 7.0) * 10.0 + x.clamp(0.0, 7.0));
+                assert!(!inner && resampling == Resampling::Cubic || (v - expected).abs() < 1e-4, "{b} {r} {c}: {v} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_constant_is_returned_exactly() {
+        let value = 0.123_456_79_f32;
+        let mut image = Array3::from_elem((1, 7, 7), value);
+        image[[0, 3, 3]] = NAN;
+        for resampling in [Resampling::Nearest, Resampling::Bilinear, Resampling::Cubic] {
+            let out = at(&image, resampling, 0.3, 23, 23);
+            assert!(out.iter().all(|v| v.is_nan() || *v == value), "{resampling:?}");
+            assert_eq!(out.iter().filter(|v| v.is_nan()).count(), at(&image, Resampling::Nearest, 0.3, 23, 23).iter().filter(|v| v.is_nan()).count());
+        }
+    }
+
+    #[test]
+    fn invalid_pixels_are_left_out_and_their_own_area_is_invalid() {
+        let image = ndarray::array![[[1.0, NAN, 3.0], [1.0, 1.0, 3.0], [1.0, 1.0, 3.0]]];
+        let out = at(&image, Resampling::Bilinear, 0.5, 6, 6);
+        assert!(out[[0, 0, 2]].is_nan() && out[[0, 1, 3]].is_nan());
+        assert_eq!((out[[0, 0, 1]], out[[0, 0, 4]]), (1.0, 3.0));
+        assert!(out[[0, 2, 2]] == 1.0 && out[[0, 2, 3]] > 1.0);
+    }
+
+    #[test]
+    fn positions_outside_are_invalid() {
+        let mapping = Mapping::Affine([-1.0, 0.5, 0.0, 0.0, 0.0, 0.5]);
+        let mut out = Array3::zeros((1, 2, 8));
+        resample(&whole(Array3::from_elem((1, 1, 2), 5.0).view()), &mapping, Resampling::Bilinear, Region::whole(2, 8), out.view_mut());
+        let valid: Vec<bool> = out.row_iter_first();
+        assert_eq!(valid, [false, false, true, true, true, true, false, false]);
+    }
+
+    trait FirstRow {
+        fn row_iter_first(&self) -> Vec<bool>;
+    }
+    impl FirstRow for Array3<f32> {
+        fn row_iter_first(&self) -> Vec<bool> {
+            self.slice(ndarray::s![0, 0, ..]).iter().map(|v| !v.is_nan()).collect()
+        }
+    }
+
+    #[test]
+    fn keys_weights_sum_to_one_and_interpolate() {
+        for t in [0.0, 0.1, 0.5, 0.9] {
+            assert!((keys(t).iter().sum::<f64>() - 1.0).abs() < 1e-15);
+        }
+        assert_eq!(keys(0.0), [0.0, 1.0, 0.0, 0.0]);
+    }
+}
