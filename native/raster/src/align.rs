@@ -121,7 +121,8 @@ impl Mapping {
             ],
         };
         let bound = |values: &mut dyn Iterator<Item = f64>, length: usize| {
-            let (low, high) = values.filter(|v| v.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+            let (low, high) =
+                values.filter(|v| v.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
             if low >= length as f64 || high < 0.0 || low > high {
                 return None;
             }
@@ -271,7 +272,9 @@ fn place(reference: Named<'_>, image: Named<'_>) -> Result<Placed> {
         let same = (grid.rows, grid.cols) == (other.rows, other.cols) && is_identity(&map, grid.rows, grid.cols);
         (if same { Mapping::Same } else { Mapping::Affine(map) }, false)
     } else {
-        let mesh = Projector::new(grid, other).and_then(|p| Mesh::new(&p, grid)).map_err(|reason| no_transform(reference, image, &reason))?;
+        let mesh = Projector::new(grid, other)
+            .and_then(|p| Mesh::new(&p, grid))
+            .map_err(|reason| no_transform(reference, image, &reason))?;
         let same = (grid.rows, grid.cols) == (other.rows, other.cols) && mesh.is_identity(SAME_GRID_PX);
         (if same { Mapping::Same } else { Mapping::Mesh(Arc::new(mesh)) }, true)
     };
@@ -318,7 +321,10 @@ fn place_by_corner(reference: Named<'_>, image: Named<'_>) -> Result<Placed> {
     };
     let mapping = if step == 1.0 { Mapping::Same } else { Mapping::Affine([0.0, step, 0.0, 0.0, 0.0, step]) };
     let warning = (lacking.len() == 1).then(|| {
-        format!("{} has no georeference: {} and {} are aligned at their upper-left corners", lacking[0], reference.name, image.name)
+        format!(
+            "{} has no georeference: {} and {} are aligned at their upper-left corners",
+            lacking[0], reference.name, image.name
+        )
     });
     Ok(Placed { mapping, scale: (1.0 / step, 1.0 / step), crs_differs: false, by_corner: true, coverage: 1.0, warning })
 }
@@ -395,7 +401,9 @@ fn no_overlap(reference: Named<'_>, image: Named<'_>) -> Error {
             place_in_words(image.grid)
         ),
     )
-    .with_hint("Choose images of the same place. If they are, one file has a wrong CRS or georeference: correct it with gdal_edit.py.")
+    .with_hint(
+        "Choose images of the same place. If they are, one file has a wrong CRS or georeference: correct it with gdal_edit.py.",
+    )
 }
 
 fn crs_name(grid: &Grid) -> String {
@@ -438,7 +446,7 @@ mod tests {
     #[test]
     fn a_whole_ratio_is_exact_in_spite_of_rounded_georeferences() {
         let fine = grid(400, 400, [146.0, 0.001, 0.0, -34.8, 0.0, -0.001]);
-        let coarse = grid(40, 40, [146.0, 0.01, 0.0, -34.799_999_999_999_997, 0.0, -0.01]);
+        let coarse = grid(40, 40, [146.0, 0.01, 0.0, -34.8 + 1e-14, 0.0, -0.01]);
         let placed = placed(&fine, &coarse).unwrap();
         assert!(matches!(placed.mapping, Mapping::Affine(m) if m == [0.0, 0.1, 0.0, 0.0, 0.0, 0.1]), "{:?}", placed.mapping);
         assert!((placed.scale.0 - 10.0).abs() < 1e-12 && placed.coverage == 1.0);

@@ -88,7 +88,11 @@ fn mapped(fine: &ImageInfo, coarse: &ImageInfo, map: &[[usize; 2]]) -> Result<Ba
         number.checked_sub(1).filter(|&i| i < image.bands.len()).ok_or_else(|| {
             Error::new(
                 ErrorKind::Data,
-                format!("The band map names {role} band {number}, but {} has {}", image.name(), bands_in_words(image.bands.len())),
+                format!(
+                    "The band map names {role} band {number}, but {} has {}",
+                    image.name(),
+                    bands_in_words(image.bands.len())
+                ),
             )
             .with_hint(format!("Use band numbers from 1 to {}; they count the bands selected for the image.", image.bands.len()))
         })
@@ -172,15 +176,8 @@ const MSI: &[(&str, f64)] = &[
     ("b11", 1.614),
     ("b12", 2.202),
 ];
-const MODIS: &[(&str, f64)] = &[
-    ("b1", 0.645),
-    ("b2", 0.858),
-    ("b3", 0.469),
-    ("b4", 0.555),
-    ("b5", 1.24),
-    ("b6", 1.64),
-    ("b7", 2.13),
-];
+const MODIS: &[(&str, f64)] =
+    &[("b1", 0.645), ("b2", 0.858), ("b3", 0.469), ("b4", 0.555), ("b5", 1.24), ("b6", 1.64), ("b7", 2.13)];
 const SENSORS: &[Sensor] = &[
     Sensor { names: &["HLS.S30", "HLS_S30", "S2A_", "S2B_", "S2C_"], bands: MSI },
     Sensor { names: &["HLS.L30", "HLS_L30", "LC08", "LC09", "LC8", "LC9"], bands: OLI },
@@ -234,9 +231,10 @@ fn of_product(description: &str, path: &str) -> Option<f64> {
     let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     let texts = [description, stem];
-    texts.into_iter().find_map(|text| band_token(text, is_modis)).and_then(|token| {
-        sensor.bands.iter().find(|(n, _)| *n == token).map(|(_, um)| *um)
-    })
+    texts
+        .into_iter()
+        .find_map(|text| band_token(text, is_modis))
+        .and_then(|token| sensor.bands.iter().find(|(n, _)| *n == token).map(|(_, um)| *um))
 }
 
 /// The band that a text ends with or is: `SR_B4`, `B04`, `B8A`, `sur_refl_b01_1`, `Nadir_Reflectance_Band1`, as `b4`.
@@ -290,7 +288,11 @@ mod tests {
             ("", "LE07_L2SP_193029_20020704_20200913_02_T1_SR_B4.TIF", Some(0.83)),
             ("", "HLS.S30.T32TPR.2020186T101559.v2.0.B8A.tif", Some(0.865)),
             ("B04", "S2A_MSIL2A_20200704.tif", Some(0.665)),
-            ("sur_refl_b01_1", "HDF4_EOS:EOS_GRID:\"MOD09GA.A2020186.h18v04.061.hdf\":MODIS_Grid_500m_2D:sur_refl_b01_1", Some(0.645)),
+            (
+                "sur_refl_b01_1",
+                "HDF4_EOS:EOS_GRID:\"MOD09GA.A2020186.h18v04.061.hdf\":MODIS_Grid_500m_2D:sur_refl_b01_1",
+                Some(0.645),
+            ),
             ("Nadir_Reflectance_Band2", "MCD43A4.A2020186.tif", Some(0.858)),
             ("nir", "any.tif", Some(0.86)),
             ("Red", "any.tif", Some(0.66)),

@@ -130,8 +130,11 @@ fn no_bands(name: &str, dataset: &Dataset) -> Error {
         [] => error("holds no raster band".into()).with_hint("Choose a file with raster bands."),
         list => {
             let shown: Vec<&str> = list.iter().take(3).map(String::as_str).collect();
-            error(format!("holds {} rasters (sub-datasets), not one", list.len()))
-                .with_hint(format!("Name one of them, or one per band: {}{}", shown.join(", "), if list.len() > 3 { ", …" } else { "" }))
+            error(format!("holds {} rasters (sub-datasets), not one", list.len())).with_hint(format!(
+                "Name one of them, or one per band: {}{}",
+                shown.join(", "),
+                if list.len() > 3 { ", …" } else { "" }
+            ))
         }
     }
 }
@@ -153,7 +156,7 @@ pub(crate) fn describe_rasters(source: &ImageSource, rasters: &[Dataset]) -> Res
             "Give the factor from stored to unscaled values, for example 0.0001.",
         ));
     }
-    if let Some([low, high]) = source.valid_range.filter(|[low, high]| !(low <= high)) {
+    if let Some([low, high]) = source.valid_range.filter(|[low, high]| low.is_nan() || high.is_nan() || low > high) {
         return Err(data_error(
             format!("{name}: valid_range [{low}, {high}] holds no value"),
             "Give the smallest and the largest valid unscaled value, in this order.",
@@ -181,7 +184,8 @@ pub(crate) fn describe_rasters(source: &ImageSource, rasters: &[Dataset]) -> Res
     let mut bands = Vec::with_capacity(numbers.len());
     for (raster, number) in numbers {
         let path = source.paths.get(raster).map_or(name, String::as_str);
-        let band = rasters[raster].rasterband(number).map_err(|e| Error::new(ErrorKind::Read, format!("{path}: band {number}: {e}")))?;
+        let band =
+            rasters[raster].rasterband(number).map_err(|e| Error::new(ErrorKind::Read, format!("{path}: band {number}: {e}")))?;
         let mut info = band_info(path, raster, number, &band)?;
         info.scale = source.scale.unwrap_or(info.scale);
         info.offset = source.offset.unwrap_or(info.offset);

@@ -104,7 +104,8 @@ fn landsat_collection_day(name: &str) -> Option<Date> {
     fields.windows(4).find_map(|f| {
         let sensor = f[0].as_bytes();
         let at = sensor.len().checked_sub(4)?;
-        let is_landsat = sensor[at] == b'L' && b"COTEM".contains(&sensor[at + 1]) && f[0].get(at + 2..).and_then(number).is_some();
+        let is_landsat =
+            sensor[at] == b'L' && b"COTEM".contains(&sensor[at + 1]) && f[0].get(at + 2..).and_then(number).is_some();
         (is_landsat && f[1].starts_with('L') && f[2].len() == 6 && number_like(f[2])).then(|| calendar_day(f[3]))?
     })
 }
@@ -147,7 +148,9 @@ fn modis_day(name: &str) -> Option<Date> {
 
 /// `HLS.S30.T32TPR.2020186T101559.v2.0.B04`
 fn hls_day(name: &str) -> Option<Date> {
-    name.split('.').skip(1).find_map(|f| f.split_once('T').filter(|(_, time)| time.len() == 6).and_then(|(day, _)| ordinal_day(day)))
+    name.split('.')
+        .skip(1)
+        .find_map(|f| f.split_once('T').filter(|(_, time)| time.len() == 6).and_then(|(day, _)| ordinal_day(day)))
 }
 
 /// The only day written in a name: digits run together, or year, month and day separated by `-`, `_` or `.`.
@@ -200,7 +203,10 @@ mod tests {
             ("LE70220492002106EDC00_B4.TIF", "2002-04-16"),
             ("LT50220492002106EDC00", "2002-04-16"),
             ("MOD09GA.A2020186.h19v04.061.2020188032455.hdf", "2020-07-04"),
-            ("HDF4_EOS:EOS_GRID:\"in/MOD09GA.A2020186.h19v04.061.2020188032455.hdf\":MODIS_Grid_500m_2D:sur_refl_b01_1", "2020-07-04"),
+            (
+                "HDF4_EOS:EOS_GRID:\"in/MOD09GA.A2020186.h19v04.061.2020188032455.hdf\":MODIS_Grid_500m_2D:sur_refl_b01_1",
+                "2020-07-04",
+            ),
             ("VNP43IA4.A2020275.h08v05.001.h5", "2020-10-01"),
             ("S2A_MSIL2A_20200704T101559_N0214_R065_T32TPR_20200704T132153.SAFE", "2020-07-04"),
             ("S2B_MSIL1C_20180106T100401_N0206_R122_T33TTG_20180107T010101.SAFE/GRANULE/x/IMG_DATA/B04.jp2", "2018-01-06"),
@@ -266,7 +272,8 @@ mod tests {
 
     #[test]
     fn a_product_name_beats_the_metadata_and_they_beat_a_plain_name() {
-        let metadata = vec![("DATE_ACQUIRED".to_string(), "2020-07-05".to_string()), ("TIFFTAG_DATETIME".into(), "2021:01:01 00:00:00".into())];
+        let metadata =
+            [("DATE_ACQUIRED".to_string(), "2020-07-05".to_string()), ("TIFFTAG_DATETIME".into(), "2021:01:01 00:00:00".into())];
         let day = |name: &str, n: usize| day_of_image(&[name.to_string()], &metadata[n..]).map(|d| d.to_string());
         assert_eq!(day("MCD43A4.A2020186.h19v04.hdf", 0).as_deref(), Some("2020-07-04"));
         assert_eq!(day("fine_20200704.tif", 0).as_deref(), Some("2020-07-05"));

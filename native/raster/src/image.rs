@@ -87,7 +87,9 @@ impl Image {
     pub(crate) fn read_stored(&self, index: usize, region: Region) -> Result<Vec<f64>> {
         let band = self.info.bands.get(index).ok_or_else(|| Error::internal("a band that the image has not"))?;
         let mut values = vec![0f64; region.pixels()];
-        self.with_rasters(|rasters| self.raster_io(rasters, band.raster, &[band.number], region, GDALDataType::GDT_Float64, &mut values))?;
+        self.with_rasters(|rasters| {
+            self.raster_io(rasters, band.raster, &[band.number], region, GDALDataType::GDT_Float64, &mut values)
+        })?;
         Ok(values)
     }
 
@@ -136,7 +138,11 @@ impl Image {
                 self.raster_io(rasters, band.raster, &numbers, region, GDALDataType::GDT_Float64, &mut values)?;
                 let target = out.index_axis_mut(Axis(0), first);
                 for (o, v) in target.into_iter().zip(values) {
-                    *o = if band.nodata.iter().any(|&n| n == v || is_huge_twin(n, v)) { f32::NAN } else { (v * band.scale + band.offset) as f32 };
+                    *o = if band.nodata.iter().any(|&n| n == v || is_huge_twin(n, v)) {
+                        f32::NAN
+                    } else {
+                        (v * band.scale + band.offset) as f32
+                    };
                 }
             } else {
                 stored.resize(region.pixels() * together, 0.0);
@@ -192,7 +198,9 @@ impl Image {
             ErrorKind::Data,
             format!("{name}: band {} holds -28672, the fill value of MODIS, but declares no nodata value", band.number),
         )
-        .with_hint("Give the image \"nodata\": -28672 in the job, or declare it in the file: gdal_edit.py -a_nodata -28672 FILE."))
+        .with_hint(
+            "Give the image \"nodata\": -28672 in the job, or declare it in the file: gdal_edit.py -a_nodata -28672 FILE.",
+        ))
     }
 
     fn raster_io<T>(
@@ -274,7 +282,12 @@ impl Image {
         let Region { row, col, rows, cols } = region;
         Err(Error::new(
             ErrorKind::Read,
-            format!("{name}: cannot be read at rows {row} to {}, columns {col} to {}: {}", row + rows - 1, col + cols - 1, capture.reason()),
+            format!(
+                "{name}: cannot be read at rows {row} to {}, columns {col} to {}: {}",
+                row + rows - 1,
+                col + cols - 1,
+                capture.reason()
+            ),
         )
         .with_hint("The file may be damaged or incomplete: copy or download it again."))
     }

@@ -21,6 +21,7 @@ mod output;
 mod plausibility;
 mod resample;
 mod scene;
+mod stored;
 mod writer;
 
 pub use align::Alignment;

@@ -169,8 +169,11 @@ impl Mask {
     pub(crate) fn open(source: &MaskSource, of: Named<'_>) -> Result<Mask> {
         let rule = match &source.preset {
             Some(_) if source.valid_is_nonzero => {
-                return Err(Error::new(ErrorKind::Data, format!("{}: valid_is_nonzero and a preset exclude each other", source.path))
-                    .with_hint("Remove one of the two: a preset already says which values are valid."))
+                return Err(Error::new(
+                    ErrorKind::Data,
+                    format!("{}: valid_is_nonzero and a preset exclude each other", source.path),
+                )
+                .with_hint("Remove one of the two: a preset already says which values are valid."))
             }
             Some(id) => Rule::Preset(preset(id).map_err(|e| e.at(&source.path))?),
             None => Rule::NonZero { is_valid: source.valid_is_nonzero },
@@ -267,10 +270,14 @@ mod tests {
     #[test]
     fn presets_know_the_products_codes() {
         // Typical QA_PIXEL codes of Landsat 8: fill, clear land, clear water, high-confidence cloud, shadow, snow, cirrus.
-        for (value, is_invalid) in [(1, true), (21824, false), (21952, false), (22280, true), (23888, true), (30048, true), (54596, true)] {
+        for (value, is_invalid) in
+            [(1, true), (21824, false), (21952, false), (22280, true), (23888, true), (30048, true), (54596, true)]
+        {
             assert_eq!(invalid("landsat_c2", value), is_invalid, "QA_PIXEL {value}");
         }
-        for (value, is_invalid) in [(0, false), (8, false), (1, true), (2, true), (3, false), (4, true), (1 << 8, false), (2 << 8, true)] {
+        for (value, is_invalid) in
+            [(0, false), (8, false), (1, true), (2, true), (3, false), (4, true), (1 << 8, false), (2 << 8, true)]
+        {
             assert_eq!(invalid("mod09_state_1km", value), is_invalid, "state_1km {value}");
         }
         for bit in [10, 12, 13, 15] {
@@ -279,7 +286,9 @@ mod tests {
         assert!(invalid("mod09_state_1km", 65535) && !invalid("mod09_state_1km", 1 << 11));
         let scl: Vec<u64> = (0..12).filter(|v| invalid("s2_scl", *v)).collect();
         assert_eq!(scl, [0, 1, 3, 8, 9, 10, 11]);
-        for (value, is_invalid) in [(64, false), (32, false), (2, true), (4, true), (8, true), (16, true), (255, true), (224, false)] {
+        for (value, is_invalid) in
+            [(64, false), (32, false), (2, true), (4, true), (8, true), (16, true), (255, true), (224, false)]
+        {
             assert_eq!(invalid("hls_fmask", value), is_invalid, "Fmask {value}");
         }
         let quality: Vec<u64> = [0, 1, 2, 255].into_iter().filter(|v| invalid("mcd43_quality", *v)).collect();
@@ -308,7 +317,8 @@ mod tests {
     #[test]
     fn a_malformed_preset_file_says_where() {
         assert!(parse(r#"{"presets": [{"id": "a"}]}"#).unwrap_err().contains("missing field `label`"));
-        let wide = r#"{"presets": [{"id": "a", "label": "", "description": "", "bits": [{"first": 31, "count": 2, "name": ""}]}]}"#;
+        let wide =
+            r#"{"presets": [{"id": "a", "label": "", "description": "", "bits": [{"first": 31, "count": 2, "name": ""}]}]}"#;
         assert!(parse(wide).unwrap_err().contains("not within 32 bits"));
     }
 

@@ -149,7 +149,9 @@ impl Mesh {
                 return Ok(mesh);
             }
         }
-        Err(format!("the transform between their CRS is not smooth over the image (it bends by {last:.2} pixels within 4 pixels)"))
+        Err(format!(
+            "the transform between their CRS is not smooth over the image (it bends by {last:.2} pixels within 4 pixels)"
+        ))
     }
 
     fn with_spacing(projector: &Projector, reference: &Grid, spacing: usize, meridian: Option<f64>) -> Mesh {

@@ -91,7 +91,10 @@ impl Sample {
             return Ok(None);
         }
         if empty.len() < self.bands.len() {
-            return Ok(Some(format!("{name}: band {} has no valid pixel{over}; the prediction will have none either", empty.join(", "))));
+            return Ok(Some(format!(
+                "{name}: band {} has no valid pixel{over}; the prediction will have none either",
+                empty.join(", ")
+            )));
         }
         let cause = match mask {
             Some(mask) => format!("all are nodata, out of range, or ruled out by the mask {mask}"),
@@ -148,7 +151,8 @@ impl Sample {
 /// [`ErrorKind::Data`] with both ranges and the scale or offset that would bring them together.
 pub(crate) fn check_units(a: &Sample, a_info: &ImageInfo, b: &Sample, b_info: &ImageInfo) -> Result<()> {
     let count = a.bands.len().min(b.bands.len());
-    let factors: Vec<(usize, f64)> = (0..count).filter_map(|band| Some((band, factor(a.magnitudes(band)?, b.magnitudes(band)?)?))).collect();
+    let factors: Vec<(usize, f64)> =
+        (0..count).filter_map(|band| Some((band, factor(a.magnitudes(band)?, b.magnitudes(band)?)?))).collect();
     let differing: Vec<_> = factors.iter().filter(|(_, f)| f.abs().log10().abs() > FACTOR.log10()).collect();
     if differing.len() * 2 > count {
         let (band, factor) = *differing[0];
@@ -170,11 +174,13 @@ pub(crate) fn check_units(a: &Sample, a_info: &ImageInfo, b: &Sample, b_info: &I
             let celsius = if is_celsius(ma) { a_info } else { b_info };
             let near = ((ma - mb).abs() - 273.15).abs() < 40.0;
             if near {
-                return Err(unlike(a, a_info, b, b_info, band, "about 273, as between kelvin and degrees Celsius").with_hint(format!(
-                    "Give {} \"offset\": {} in the job. If the units are right, set \"grid\": {{\"ignore_units\": true}}.",
-                    celsius.name(),
-                    tidy(celsius.bands.get(band).map_or(0.0, |b| b.offset) + 273.15)
-                )));
+                return Err(unlike(a, a_info, b, b_info, band, "about 273, as between kelvin and degrees Celsius").with_hint(
+                    format!(
+                        "Give {} \"offset\": {} in the job. If the units are right, set \"grid\": {{\"ignore_units\": true}}.",
+                        celsius.name(),
+                        tidy(celsius.bands.get(band).map_or(0.0, |b| b.offset) + 273.15)
+                    ),
+                ));
             }
         }
     }
@@ -219,7 +225,11 @@ fn short(v: f64) -> String {
 fn tidy(v: f64) -> String {
     let text = format!("{v:.12}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text.is_empty() || text == "0" || text == "-0" { format!("{v:e}") } else { text.to_string() }
+    if text.is_empty() || text == "0" || text == "-0" {
+        format!("{v:e}")
+    } else {
+        text.to_string()
+    }
 }
 
 #[cfg(test)]
@@ -280,7 +290,9 @@ mod tests {
     #[test]
     fn like_units_pass() {
         let info = image("x.tif", 1.0);
-        for (a, b) in [((0.01, 0.4), (0.02, 0.3)), ((280.0, 310.0), (275.0, 300.0)), ((-0.2, 0.9), (0.0, 0.1)), ((0.0, 0.0), (0.0, 0.5))] {
+        for (a, b) in
+            [((0.01, 0.4), (0.02, 0.3)), ((280.0, 310.0), (275.0, 300.0)), ((-0.2, 0.9), (0.0, 0.1)), ((0.0, 0.0), (0.0, 0.5))]
+        {
             assert!(check_units(&ramp(a.0, a.1), &info, &ramp(b.0, b.1), &info).is_ok(), "{a:?} {b:?}");
         }
     }

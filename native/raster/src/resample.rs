@@ -9,7 +9,7 @@
 //! and the weights of the rest are scaled up. Each result depends on its position and the image alone, not on the window
 //! or the region at hand. The bilinear form `a + (b - a) t` returns a constant exactly.
 
-use ndarray::{Array3, ArrayView3, ArrayViewMut3};
+use ndarray::{Array3, ArrayViewMut3};
 use stfusion_core::source::Resampling;
 use stfusion_core::Region;
 
@@ -39,7 +39,13 @@ pub(crate) fn margin(resampling: Resampling) -> usize {
 
 /// Fills `out` (band, row, col) with the values at the positions of the reference pixels of `region`. The window must hold
 /// the footprint of `region` grown by [`margin`].
-pub(crate) fn resample(window: &Window, mapping: &Mapping, resampling: Resampling, region: Region, mut out: ArrayViewMut3<'_, f32>) {
+pub(crate) fn resample(
+    window: &Window,
+    mapping: &Mapping,
+    resampling: Resampling,
+    region: Region,
+    mut out: ArrayViewMut3<'_, f32>,
+) {
     let values = window.values.as_standard_layout();
     let Some(all) = values.as_slice() else { return };
     let plane = window.region.pixels();
@@ -103,7 +109,9 @@ impl Tap {
         let (i0, i1) = (clamp(i, window.cols), clamp(i + 1, window.cols));
         let (j0, j1) = (clamp(j, window.rows), clamp(j + 1, window.rows));
         let at = |j: usize, i: usize| (j - region.row) * region.cols + (i - region.col);
-        let within = |j: usize, i: usize| (region.row..region.row + region.rows).contains(&j) && (region.col..region.col + region.cols).contains(&i);
+        let within = |j: usize, i: usize| {
+            (region.row..region.row + region.rows).contains(&j) && (region.col..region.col + region.cols).contains(&i)
+        };
         let (nj, ni) = (row.floor() as usize, col.floor() as usize);
         if !within(nj, ni) {
             return None;
@@ -154,7 +162,8 @@ fn cubic(values: &[f32], t: &Tap, window: &Window) -> f32 {
     let mut sum = 0.0;
     for (j, wy) in wy.into_iter().enumerate() {
         let row = &values[corner + j * stride..corner + j * stride + 4];
-        sum += wy * (wx[0] * f64::from(row[0]) + wx[1] * f64::from(row[1]) + wx[2] * f64::from(row[2]) + wx[3] * f64::from(row[3]));
+        sum +=
+            wy * (wx[0] * f64::from(row[0]) + wx[1] * f64::from(row[1]) + wx[2] * f64::from(row[2]) + wx[3] * f64::from(row[3]));
     }
     if sum.is_nan() {
         bilinear(values, t)
@@ -171,7 +180,10 @@ pub(crate) fn nearest_mask(mask: &[u8], region: Region, mapping: &Mapping, of: R
         for ((o, c), r) in out.iter_mut().zip(&c).zip(&r) {
             *o = if is_inside(*c, *r, rows, cols) {
                 let (j, i) = (r.floor() as usize, c.floor() as usize);
-                let index = j.checked_sub(region.row).zip(i.checked_sub(region.col)).filter(|(j, i)| *j < region.rows && *i < region.cols);
+                let index = j
+                    .checked_sub(region.row)
+                    .zip(i.checked_sub(region.col))
+                    .filter(|(j, i)| *j < region.rows && *i < region.cols);
                 index.map_or(1, |(j, i)| mask[j * region.cols + i])
             } else {
                 1
@@ -180,18 +192,18 @@ pub(crate) fn nearest_mask(mask: &[u8], region: Region, mapping: &Mapping, of: R
     }
 }
 
-/// A whole image as a window.
-pub(crate) fn whole(values: ArrayView3<'_, f32>) -> Window {
-    let (_, rows, cols) = values.dim();
-    Window { values: values.to_owned(), region: Region::whole(rows, cols), rows, cols }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::Array3;
+    use ndarray::ArrayView3;
 
     const NAN: f32 = f32::NAN;
+
+    /// A whole image as a window.
+    fn whole(values: ArrayView3<'_, f32>) -> Window {
+        let (_, rows, cols) = values.dim();
+        Window { values: values.to_owned(), region: Region::whole(rows, cols), rows, cols }
+    }
 
     fn at(image: &Array3<f32>, resampling: Resampling, scale: f64, rows: usize, cols: usize) -> Array3<f32> {
         let mapping = Mapping::Affine([0.0, scale, 0.0, 0.0, 0.0, scale]);
@@ -222,7 +234,10 @@ mod tests {
         for resampling in [Resampling::Nearest, Resampling::Bilinear, Resampling::Cubic] {
             let out = at(&image, resampling, 0.3, 23, 23);
             assert!(out.iter().all(|v| v.is_nan() || *v == value), "{resampling:?}");
-            assert_eq!(out.iter().filter(|v| v.is_nan()).count(), at(&image, Resampling::Nearest, 0.3, 23, 23).iter().filter(|v| v.is_nan()).count());
+            assert_eq!(
+                out.iter().filter(|v| v.is_nan()).count(),
+                at(&image, Resampling::Nearest, 0.3, 23, 23).iter().filter(|v| v.is_nan()).count()
+            );
         }
     }
 
@@ -239,7 +254,13 @@ mod tests {
     fn positions_outside_are_invalid() {
         let mapping = Mapping::Affine([-1.0, 0.5, 0.0, 0.0, 0.0, 0.5]);
         let mut out = Array3::zeros((1, 2, 8));
-        resample(&whole(Array3::from_elem((1, 1, 2), 5.0).view()), &mapping, Resampling::Bilinear, Region::whole(2, 8), out.view_mut());
+        resample(
+            &whole(Array3::from_elem((1, 1, 2), 5.0).view()),
+            &mapping,
+            Resampling::Bilinear,
+            Region::whole(2, 8),
+            out.view_mut(),
+        );
         let valid: Vec<bool> = out.row_iter_first();
         assert_eq!(valid, [false, false, true, true, true, true, false, false]);
     }

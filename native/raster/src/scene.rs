@@ -86,7 +86,9 @@ impl RasterScene {
     /// [`ErrorKind::Cancelled`].
     pub fn open(source: &SceneSource<'_>, cancel: &Cancel) -> Result<RasterScene> {
         let Some(first) = source.pairs.first() else {
-            return Err(Error::new(ErrorKind::Data, "The job has no pair").with_hint("Give at least one pair of fine and coarse images."));
+            return Err(
+                Error::new(ErrorKind::Data, "The job has no pair").with_hint("Give at least one pair of fine and coarse images.")
+            );
         };
         let mut template = Image::open(&first.fine)?;
         let reference = template.info().clone();
@@ -306,7 +308,12 @@ fn open_mask(source: Option<&MaskSource>, image: &Image) -> Result<Option<Mask>>
     source.map(|m| Mask::open(m, Named { name: image.info().name(), grid: &image.info().grid })).transpose()
 }
 
-fn place_coarse(placer: &mut Placer<'_>, image: &Image, resampling: Resampling, warnings: &mut Warnings) -> Result<(Mapping, Alignment)> {
+fn place_coarse(
+    placer: &mut Placer<'_>,
+    image: &Image,
+    resampling: Resampling,
+    warnings: &mut Warnings,
+) -> Result<(Mapping, Alignment)> {
     let info = image.info();
     let placed = placer.place(Named { name: info.name(), grid: &info.grid })?;
     if placed.scale.0 < SMALLEST_SCALE && placed.scale.1 < SMALLEST_SCALE {
@@ -358,10 +365,17 @@ fn open_fine(
         let command = reference_grid.transform.filter(|t| t[2] == 0.0 && t[4] == 0.0).map(|t| {
             let (x, y) = (t[0] + t[1] * reference_grid.cols as f64, t[3] + t[5] * reference_grid.rows as f64);
             let extent = format!("{} {} {} {}", t[0].min(x), t[3].min(y), t[0].max(x), t[3].max(y));
-            format!(": gdalwarp -t_srs … -te {extent} -ts {} {} {} OUT.tif", reference_grid.cols, reference_grid.rows, info.name())
+            format!(
+                ": gdalwarp -t_srs … -te {extent} -ts {} {} {} OUT.tif",
+                reference_grid.cols,
+                reference_grid.rows,
+                info.name()
+            )
         });
-        Error::new(ErrorKind::Data, what)
-            .with_hint(format!("All fine images must be on one grid; bring this one onto that of the first{}", command.unwrap_or_default()))
+        Error::new(ErrorKind::Data, what).with_hint(format!(
+            "All fine images must be on one grid; bring this one onto that of the first{}",
+            command.unwrap_or_default()
+        ))
     };
     if (grid.rows, grid.cols) != (reference_grid.rows, reference_grid.cols) {
         return Err(unlike(format!(
@@ -376,7 +390,11 @@ fn open_fine(
     }
     let placed = placer.place(Named { name: info.name(), grid })?;
     if !matches!(placed.mapping, Mapping::Same) {
-        return Err(unlike(format!("{} has the size of the first fine image, {}, but lies elsewhere", info.name(), reference.name())));
+        return Err(unlike(format!(
+            "{} has the size of the first fine image, {}, but lies elsewhere",
+            info.name(),
+            reference.name()
+        )));
     }
     if map.is_some() {
         if let Some(missing) = kept.iter().find(|&&k| k >= info.bands.len()) {
@@ -384,7 +402,9 @@ fn open_fine(
                 ErrorKind::Data,
                 format!("The band map names fine band {}, but {} has {}", missing + 1, info.name(), info.bands.len()),
             )
-            .with_hint("All fine images must have the bands of the map in the same order; select them with \"bands\" in the image."));
+            .with_hint(
+                "All fine images must have the bands of the map in the same order; select them with \"bands\" in the image.",
+            ));
         }
         image.keep_bands(kept);
     } else {
