@@ -128,20 +128,44 @@ impl Files {
         Ok(files)
     }
 
-    /// The job (JSON) that predicts the target day with STARFM into `output`.
-    pub fn job(&self, output: &str, window: usize, threads: usize, mib: usize) -> serde_json::Value {
+    /// The job (JSON) that predicts the target day into `output`.
+    pub fn job(&self, run: &Run, output: &str, mib: usize) -> serde_json::Value {
         let (pair, target) = (DAYS[0], DAYS[TARGET]);
         let day = |(y, m, d): (i32, u32, u32)| format!("{y:04}-{m:02}-{d:02}");
+        let parameters = if run.has_window() { serde_json::json!({ "window": run.window }) } else { serde_json::json!({}) };
         serde_json::json!({
             "stfusion": stfusion_engine::JOB_FORMAT,
-            "method": "starfm",
-            "parameters": { "window": window },
+            "method": run.method,
+            "parameters": parameters,
             "pairs": [{ "date": day(pair), "fine": self.fine, "coarse": self.coarse }],
             "target": { "date": day(target), "coarse": self.target },
             "output": { "path": output, "overwrite": true },
             "memory": format!("{mib}MiB"),
-            "threads": threads,
+            "threads": run.threads,
         })
+    }
+}
+
+/// What runs, and how.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Id of the method.
+    pub method: String,
+    /// Window in fine pixels, for methods that have one.
+    pub window: usize,
+    /// Number of threads.
+    pub threads: usize,
+}
+
+impl Run {
+    fn has_window(&self) -> bool {
+        stfusion_methods::by_id(&self.method).is_ok_and(|m| m.info().parameters.iter().any(|p| p.id == "window"))
+    }
+
+    /// Method, size, window and threads, for titles.
+    pub fn describe(&self, side: usize) -> String {
+        let window = if self.has_window() { format!(", window {}", self.window) } else { String::new() };
+        format!("{}, one pair, {side} x {side} x {BANDS}{window}, {} threads", self.method, self.threads)
     }
 }
 

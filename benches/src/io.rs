@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::clock::fastest;
-use crate::images::{Files, RepeatedScene, BANDS};
+use crate::images::{Files, RepeatedScene, Run};
 use crate::memory::{run_in_child, workplace, Usage};
 use crate::record::Section;
 use crate::starfm::{context, predict};
@@ -13,27 +13,24 @@ use crate::Failure;
 const MIB: usize = 4096;
 
 /// The table of `stfusion-bench io`.
-pub fn section(side: usize, window: usize, threads: usize, repeat: usize, folder: Option<&str>) -> Result<Section, Failure> {
+pub fn section(run: &Run, side: usize, repeat: usize, folder: Option<&str>) -> Result<Section, Failure> {
     let (folder, _guard) = workplace(folder)?;
     let files = Files::write(&folder, side)?;
     let output = folder.join("prediction.tif").to_string_lossy().into_owned();
     let job = folder.join("io.stf");
-    std::fs::write(&job, files.job(&output, window, threads, MIB).to_string())?;
+    std::fs::write(&job, files.job(run, &output, MIB).to_string())?;
 
-    let context = context(threads)?;
+    let context = context(run.threads)?;
     let scene = RepeatedScene::new(side, side, 1);
     let mut best: Option<Usage> = None;
     let mut memory: Option<crate::clock::Seconds> = None;
     for _ in 0..repeat.max(1) {
-        let (_, seconds) = fastest(1, || predict(&scene, window, &context))?;
+        let (_, seconds) = fastest(1, || predict(&scene, &run.method, run.window, &context))?;
         memory = Some(memory.map_or(seconds, |m| m.fastest(seconds)));
         let usage = run_in_child(&job)?;
         best = Some(best.filter(|b| b.wall <= usage.wall).unwrap_or(usage));
     }
-    let mut section = Section::new(
-        "io",
-        format!("{side} x {side} x {BANDS}, window {window}, {threads} threads, fastest of {repeat} alternating runs; seconds"),
-    );
+    let mut section = Section::new("io", format!("{}, fastest of {repeat} alternating runs; seconds", run.describe(side)));
     if let (Some(file), Some(memory)) = (best, memory) {
         section.row(json!({ "what": "in memory", "wall": memory.wall, "cpu": memory.cpu }));
         section.row(json!({
@@ -41,7 +38,7 @@ pub fn section(side: usize, window: usize, threads: usize, repeat: usize, folder
             "wall": file.wall,
             "cpu": file.cpu,
             "wall_of_memory": file.wall / memory.wall,
-            "wall_of_cpu": file.wall * threads as f64 / file.cpu,
+            "wall_of_cpu": file.wall * run.threads as f64 / file.cpu,
         }));
     }
     section.remark(

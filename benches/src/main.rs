@@ -3,6 +3,7 @@
 //! Every benchmark prints a table and gives the same rows as JSON. Times are CPU seconds of the whole process where work is
 //! meant and wall-clock seconds where waiting is; of several runs the fastest counts. `README.md` explains every row.
 
+mod assess;
 mod clock;
 mod images;
 mod io;
@@ -16,6 +17,7 @@ mod starfm;
 use std::process::ExitCode;
 
 use clap::{value_parser, Arg, ArgMatches, Command};
+use images::Run;
 use record::{Record, Section};
 
 /// What went wrong, in words.
@@ -30,6 +32,7 @@ fn command() -> Command {
         .long("folder")
         .value_name("DIR")
         .help("Where the files of the benchmark go [default: a temporary folder]");
+    let method = Arg::new("method").long("method").value_name("ID").default_value("starfm").help("Method to run");
     let json =
         Arg::new("json").long("json").value_name("FILE").global(true).help("Also write the results, machine included, as JSON");
     Command::new("stfusion-bench")
@@ -50,7 +53,8 @@ fn command() -> Command {
             Command::new("scaling")
                 .about("Time from 1 to 64 million pixels")
                 .arg(number("window", "15", "Window in fine pixels for all sizes"))
-                .arg(number("megapixels", "64", "Largest image")),
+                .arg(number("megapixels", "64", "Largest image"))
+                .arg(method.clone()),
         )
         .subcommand(
             Command::new("memory")
@@ -59,6 +63,7 @@ fn command() -> Command {
                 .arg(number("window", "51", "Window in fine pixels"))
                 .arg(number("mib", "2048", "Memory budget of the job"))
                 .arg(number("threads", "2", "Threads"))
+                .arg(method.clone())
                 .arg(folder.clone()),
         )
         .subcommand(
@@ -67,8 +72,15 @@ fn command() -> Command {
                 .arg(number("size", "4000", "Rows and columns of the six-band image"))
                 .arg(number("window", "51", "Window in fine pixels"))
                 .arg(number("threads", "2", "Threads"))
-                .arg(repeat)
+                .arg(repeat.clone())
+                .arg(method)
                 .arg(folder),
+        )
+        .subcommand(
+            Command::new("assess")
+                .about("All scores of images in memory")
+                .arg(number("size", "1000", "Rows and columns of the six-band image"))
+                .arg(repeat.clone()),
         )
         .subcommand(Command::new("all").about("Everything above with its defaults"))
         .subcommand(
@@ -85,13 +97,16 @@ fn size(matches: &ArgMatches, name: &str) -> usize {
 
 fn sections(name: &str, matches: &ArgMatches) -> Result<Vec<Section>, Failure> {
     let get = |key| size(matches, key);
+    let method = matches.try_get_one::<String>("method").ok().flatten().cloned().unwrap_or_default();
+    let of_job = || Run { method: method.clone(), window: get("window"), threads: get("threads") };
     let folder = matches.try_get_one::<String>("folder").ok().flatten().map(String::as_str);
     Ok(match name {
         "peak" => vec![peak::section()],
         "starfm" => vec![peak::section(), starfm::section(get("size"), get("window"), get("threads"), get("repeat"))?],
-        "scaling" => vec![scaling::section(get("window"), get("megapixels"))?],
-        "memory" => vec![memory::section(get("size"), get("window"), get("mib"), get("threads"), folder)?],
-        "io" => vec![io::section(get("size"), get("window"), get("threads"), get("repeat"), folder)?],
+        "scaling" => vec![scaling::section(&method, get("window"), get("megapixels"))?],
+        "assess" => vec![assess::section(get("size"), get("repeat"))?],
+        "memory" => vec![memory::section(&of_job(), get("size"), get("mib"), folder)?],
+        "io" => vec![io::section(&of_job(), get("size"), get("repeat"), folder)?],
         _ => Vec::new(),
     })
 }
@@ -103,7 +118,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let mut record = Record::begin();
     print!("{}", record.heading());
-    let names: &[&str] = if name == "all" { &["starfm", "scaling", "io", "memory"] } else { &[name] };
+    let names: &[&str] = if name == "all" { &["starfm", "assess", "scaling", "io", "memory"] } else { &[name] };
     for name in names {
         let defaults = command().get_matches_from(["stfusion-bench", name]);
         let options = defaults.subcommand().filter(|_| names.len() > 1).map_or(options, |(_, m)| m);

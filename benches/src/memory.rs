@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::json;
 use stfusion_engine::{fuse, Context, ContextOptions, Job};
 
-use crate::images::{Files, BANDS};
+use crate::images::{Files, Run};
 use crate::record::Section;
 use crate::Failure;
 
@@ -66,15 +66,14 @@ pub fn workplace(folder: Option<&str>) -> Result<(std::path::PathBuf, Option<tem
 }
 
 /// The table of `stfusion-bench memory`.
-pub fn section(side: usize, window: usize, mib: usize, threads: usize, folder: Option<&str>) -> Result<Section, Failure> {
+pub fn section(run: &Run, side: usize, mib: usize, folder: Option<&str>) -> Result<Section, Failure> {
     let (folder, _guard) = workplace(folder)?;
     let files = Files::write(&folder, side)?;
     let output = folder.join("prediction.tif").to_string_lossy().into_owned();
     let job = folder.join("memory.stf");
-    std::fs::write(&job, files.job(&output, window, threads, mib).to_string())?;
+    std::fs::write(&job, files.job(run, &output, mib).to_string())?;
     let usage = run_in_child(&job)?;
-    let mut section =
-        Section::new("memory", format!("files to file, {side} x {side} x {BANDS}, window {window}, {threads} threads; seconds"));
+    let mut section = Section::new("memory", format!("files to file, {}; seconds", run.describe(side)));
     section.row(json!({
         "budget_MiB": mib,
         "peak_MiB": usage.peak_mib,

@@ -12,9 +12,11 @@ use crate::Failure;
 const WIDE_MEGAPIXELS: usize = 16;
 
 /// The table of `stfusion-bench scaling`.
-pub fn section(window: usize, megapixels: usize) -> Result<Section, Failure> {
-    let mut section =
-        Section::new("scaling", format!("one pair, {BANDS} bands, all threads; seconds and seconds per million pixels"));
+pub fn section(method: &str, window: usize, megapixels: usize) -> Result<Section, Failure> {
+    let mut section = Section::new(
+        "scaling",
+        format!("{method}, one pair, {BANDS} bands, all threads; seconds and seconds per million pixels"),
+    );
     let context = context(0)?;
     let mut scene = RepeatedScene::new(1000, 1000, 1);
     for window in [window, 51] {
@@ -23,7 +25,7 @@ pub fn section(window: usize, megapixels: usize) -> Result<Section, Failure> {
         for size in std::iter::successors(Some(1), |n| Some(n * 4)).take_while(|&n| n <= largest) {
             let side = (1000.0 * (size as f64).sqrt()).round() as usize;
             scene = scene.resized(side, side);
-            let (result, seconds) = measure(|| predict(&scene, window, &context));
+            let (result, seconds) = measure(|| predict(&scene, method, window, &context));
             result?;
             let per_pixel = seconds.cpu / size as f64;
             let samples = window_samples(side, window) * BANDS as f64;

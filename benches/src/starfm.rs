@@ -17,6 +17,8 @@ use crate::peak::multiply_add_gflops;
 use crate::record::Section;
 use crate::Failure;
 
+const METHOD: &str = "starfm";
+
 /// Floating-point operations per sample.
 const OPERATIONS: f64 = 9.0;
 
@@ -32,11 +34,14 @@ pub fn context(threads: usize) -> Result<Context, Failure> {
     Ok(Context::new(ContextOptions { threads, memory: MemorySize(Some(4 << 30)), ..ContextOptions::default() })?)
 }
 
-/// Runs STARFM over a scene in memory and returns the sum of the prediction.
-pub fn predict(scene: &dyn Scene, window: usize, context: &Context) -> Result<f64, Failure> {
-    let method = stfusion_methods::by_id("starfm")?;
+/// Runs a method over a scene in memory and returns the sum of the prediction. `window` counts for methods that have one.
+pub fn predict(scene: &dyn Scene, method: &str, window: usize, context: &Context) -> Result<f64, Failure> {
+    let method = stfusion_methods::by_id(method)?;
+    let parameters = method.info().parameters;
     let mut values = Values::default();
-    values.set_text(method.info().parameters, "window", &window.to_string())?;
+    if parameters.iter().any(|p| p.id == "window") {
+        values.set_text(parameters, "window", &window.to_string())?;
+    }
     let mut sink = SumSink::default();
     let request = SceneRequest { method, values: &values, support: false, tile_px: None, held_bytes: 0 };
     fuse_scene(&request, scene, &mut sink, context, &mut |_, _| true)?;
@@ -60,7 +65,7 @@ pub fn section(side: usize, window: usize, threads: usize, repeat: usize) -> Res
             let mut alone: Option<Seconds> = None;
             for n in [1, threads] {
                 let context = context(n)?;
-                let (_, seconds) = fastest(repeat, || predict(&scene, window, &context))?;
+                let (_, seconds) = fastest(repeat, || predict(&scene, METHOD, window, &context))?;
                 let ns = seconds.cpu * 1e9 / samples;
                 let single = *alone.get_or_insert(seconds);
                 let baseline = *plain.get_or_insert(single);
