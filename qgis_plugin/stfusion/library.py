@@ -202,7 +202,9 @@ class Search:
             )
         if not is_complete(path):
             self.log.append(f"{origin}: {path}: cut short")
-            raise LibraryUnusable(NOT_LOADABLE, f"{path} is incomplete ({os.path.getsize(path)} bytes): install or copy it again.")
+            raise LibraryUnusable(
+                NOT_LOADABLE, f"{path} is incomplete ({os.path.getsize(path)} bytes): install or copy it again."
+            )
         try:
             handle = ctypes.CDLL(str(path))
         except OSError as error:

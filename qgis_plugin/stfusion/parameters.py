@@ -193,7 +193,6 @@ def _span(spec):
 
 
 def _decimals(spec):
-    smallest = [
-        abs(Decimal(repr(spec[key]))) for key in ("min", "default") if isinstance(spec.get(key), (int, float)) and spec[key]
-    ]
-    return min(14, max([4] + [-n.normalize().as_tuple().exponent for n in smallest]))
+    """Return the decimals a spin box needs to show the default and the smallest value, and two more for fine tuning."""
+    shown = [Decimal(repr(spec[key])) for key in ("min", "default") if isinstance(spec.get(key), (int, float)) and spec[key]]
+    return min(14, 2 + max([0] + [-n.normalize().as_tuple().exponent for n in shown]))

@@ -3,6 +3,7 @@
 
 import html
 
+from . import specification
 from .i18n import tr
 
 _COLUMNS = (
@@ -32,6 +33,11 @@ def number(value, signed=False):
     return f"{value:{'+' if signed else ''}.4g}"
 
 
+def baseline_label(baseline):
+    """Return the label of the method that a baseline is."""
+    return next((tr(m["label"]) for m in specification.load()["methods"] if m["id"] == baseline), baseline)
+
+
 def tables(assessment):
     """Return (title, header, rows) of the tables, skill first."""
     out = []
@@ -41,7 +47,8 @@ def tables(assessment):
             tr("skill, {band}").format(band=label) for label in labels
         ]
         rows = [
-            [s["baseline"], number(s["skill"], True), number(s["rmse"])] + [number(v, True) for v in s["skill_per_band"]]
+            [baseline_label(s["baseline"]), number(s["skill"], True), number(s["rmse"])]
+            + [number(v, True) for v in s["skill_per_band"]]
             for s in assessment["skill"]
         ]
         out.append((tr("Skill against baselines"), header, rows))
@@ -105,8 +112,10 @@ def verdict(assessment):
         return tr("The baselines could not be compared.")
     best = min(known, key=lambda s: s["skill"])
     if best["skill"] > 0:
-        return tr("The prediction beats every baseline; the best of them is {baseline}.").format(baseline=best["baseline"])
-    return tr("The prediction does not beat the baseline {baseline}.").format(baseline=best["baseline"])
+        return tr("The prediction beats every baseline; the best of them is {baseline}.").format(
+            baseline=baseline_label(best["baseline"])
+        )
+    return tr("The prediction does not beat the baseline {baseline}.").format(baseline=baseline_label(best["baseline"]))
 
 
 def _mark(cell):

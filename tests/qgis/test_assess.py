@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PAIR_DAY, TARGET_DAY, read
 from qgis.core import QgsProcessingException
+from scene import PAIR_DAY, TARGET_DAY, read
 
 
 @pytest.fixture
@@ -29,13 +29,19 @@ def test_figures_are_those_of_the_pixels(run, case):
 
 
 def test_skill_comes_first_and_the_report_needs_nothing_else(run, case, scene, tmp_path):
-    more = {"FINE": scene["fine"], "COARSE": scene["coarse"], "COARSE_TARGET": scene["target"], "DATE": PAIR_DAY, "DATE_TARGET": TARGET_DAY}
+    more = {
+        "FINE": scene["fine"],
+        "COARSE": scene["coarse"],
+        "COARSE_TARGET": scene["target"],
+        "DATE": PAIR_DAY,
+        "DATE_TARGET": TARGET_DAY,
+    }
     page, figures = tmp_path / "report.html", tmp_path / "figures.json"
     results = run("stfusion:assess", dict(case, **more, OUTPUT=str(page), JSON=str(figures)))
     assessment = json.loads(figures.read_text())
     skills = {s["baseline"]: s["skill"] for s in assessment["skill"]}
-    assert skills["Nearest pair"] == pytest.approx(0, abs=1e-6)
-    assert skills["Coarse increment"] < 0
+    assert skills["nearest_pair"] == pytest.approx(0, abs=1e-6)
+    assert skills["coarse_increment"] < 0
     assert results["SKILL"] == min(skills.values())
     text = page.read_text(encoding="utf-8")
     assert text.index("Skill against baselines") < text.index("Accuracy")
@@ -62,7 +68,7 @@ def test_images_that_do_not_fit_are_refused_in_words(run, case, scene, tmp_path)
 def test_undefined_figures_are_dashes():
     from stfusion.report import number, page
 
-    assert (number(None), number(0.012345), number(-0.5, True), number(12.0, True)) == ("–", "0.01234", "-0.5", "+12")
+    assert (number(None), number(0.0123449), number(-0.5, True), number(12.0, True)) == ("–", "0.01234", "-0.5", "+12")
     band = {"label": "<b>", "n": 0}
     text = page({"skill": [], "bands": [band], "overall": {"n": 0}, "data_range": 1.0, "scale": None}, "a & b")
     assert "&lt;b&gt;" in text

@@ -176,7 +176,9 @@ def test_dates_of_qt_python_and_text_agree():
 def test_an_assessment_asks_for_baselines_only_with_their_images():
     values = {"INPUT": "p.tif", "TRUTH": "t.tif"}
     assert assess_request(values) == {"prediction": "p.tif", "truth": "t.tif"}
-    values.update(FINE="f.tif", COARSE="c.tif", COARSE_TARGET="c2.tif", DATE="2020-06-18", DATE_TARGET="2020-07-04", DATA_RANGE=1.0)
+    values.update(
+        FINE="f.tif", COARSE="c.tif", COARSE_TARGET="c2.tif", DATE="2020-06-18", DATE_TARGET="2020-07-04", DATA_RANGE=1.0
+    )
     request = assess_request(values)
     assert request["fine"] == [{"date": "2020-06-18", "image": "f.tif"}]
     assert request["coarse"] == ["c.tif"]

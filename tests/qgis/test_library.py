@@ -155,7 +155,13 @@ def test_check_installation_never_fails(run, fresh_search, monkeypatch, stub):
     monkeypatch.setenv(ENVIRONMENT, LIBRARY)
     good = run("stfusion:installation", {})
     assert good["USABLE"] is True
-    for part in ("plugin: stfusion", "library's GDAL: 3.", "device: cpu", "memory available: ", f"{ENVIRONMENT}: {LIBRARY}: used"):
+    for part in (
+        "plugin: stfusion",
+        "library's GDAL: 3.",
+        "device: cpu",
+        "memory available: ",
+        f"{ENVIRONMENT}: {LIBRARY}: used",
+    ):
         assert part in good["REPORT"], good["REPORT"]
     for path, part in ((stub(ABI=5), "with ABI 5"), (stub(ABI=0), "library's GDAL: none"), ("/nowhere", "does not exist")):
         monkeypatch.setenv(ENVIRONMENT, path)

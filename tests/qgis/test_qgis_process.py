@@ -4,7 +4,7 @@
 import os
 
 import numpy as np
-from conftest import TARGET_DAY, read
+from scene import TARGET_DAY, read
 
 
 def arguments(inputs, **more):
@@ -13,7 +13,11 @@ def arguments(inputs, **more):
 
 def test_algorithms_are_listed_and_described(process):
     listed = process("list")
-    for line in ("stfusion:starfm\tFuse: STARFM", "stfusion:assess\tAssess prediction", "stfusion:installation\tCheck installation"):
+    for line in (
+        "stfusion:starfm\tFuse: STARFM",
+        "stfusion:assess\tAssess prediction",
+        "stfusion:installation\tCheck installation",
+    ):
         assert line in listed
     described = process("help", "stfusion:starfm")
     assert "WINDOW: Window size (fine pixels)" in described

@@ -86,7 +86,7 @@ def test_a_method_that_needs_two_pairs_asks_for_them_at_first():
         ("window", 500, "Window size must be between 3 and 301 fine pixels; got 500"),
         ("window", 50, "Window size must be an odd whole number; got 50"),
         ("window", "wide", "Window size must be an odd whole number between 3 and 301 fine pixels; got wide"),
-        ("distance", -1, "Distance must be a number between 0.001 and 1000000 fine pixels, or \"auto\"; got -1"),
+        ("distance", -1, 'Distance must be a number between 0.001 and 1000000 fine pixels, or "auto"; got -1'),
         ("sigma", "0.1 -2", 'Sigma must be numbers of at least 0, or "auto"; got 0.1 -2'),
         ("rule", "softer", "Rule must be one of hard, soft; got softer"),
     ],
@@ -123,7 +123,13 @@ def test_the_library_refuses_with_the_same_words(library):
     from stfusion.library import StfusionError
     from stfusion.parameters import BadValue, read
 
-    wrong = {"int": [0, 52, 5000, "wide"], "float": [-7, "much"], "auto_float": [-7], "choice": ["none of these"], "ints": ["0 1"]}
+    wrong = {
+        "int": [0, 52, 5000, "wide"],
+        "float": [-7, "much"],
+        "auto_float": [-7],
+        "choice": ["none of these"],
+        "ints": ["0 1"],
+    }
     compared = 0
     for spec in METHODS["starfm"]["parameters"]:
         for value in wrong.get(spec["kind"], []):
