@@ -14,10 +14,13 @@ fn running(place: &Place) -> Child {
     let before = place.names();
     let mut command = place.command();
     command.args(["fuse", "--method", "starfm", "-p", "window=301"]).args(IMAGES).args(["-o", "out.tif", "--support", "s.tif"]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     while place.names() == before {
         assert!(start.elapsed() < Duration::from_secs(60), "no temporary file appeared");
+        if child.try_wait().unwrap().is_some() {
+            panic!("{:?}", Run::from(child.wait_with_output().unwrap()));
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
     std::thread::sleep(Duration::from_millis(300));

@@ -118,18 +118,19 @@ fn a_printed_job_says_what_the_options_said() {
 #[test]
 fn a_run_is_repeated_from_its_record_from_anywhere() {
     let place = Place::new();
-    place.fuse(&["-o", "out.tif", "--support", "support.tif"]).succeeded();
-    let first = stored(&place.path("out.tif"), 2);
-    let record = place.path("out.tif.stf");
-    place.run(&["rerun", "out.tif.stf"]).refused(1, &["out.tif"], "overwrite");
+    fs::create_dir(place.path("results")).unwrap();
+    place.fuse(&["-o", "results/out.tif", "--support", "support.tif"]).succeeded();
+    let first = stored(&place.path("results/out.tif"), 2);
+    let record = place.path("results/out.tif.stf");
+    place.run(&["rerun", "results/out.tif.stf"]).refused(1, &["results/out.tif"], "overwrite");
     let elsewhere = tempfile::tempdir().unwrap();
     let again = elsewhere.path().join("again.tif");
     let output = place.command().current_dir(elsewhere.path()).arg("rerun").arg(&record).arg("-o").arg(&again).output().unwrap();
     Run::from(output).succeeded();
     assert_eq!(stored(&again, 2), first);
-    fs::remove_file(place.path("out.tif")).unwrap();
-    place.run(&["rerun", "out.tif.stf", "--overwrite"]).succeeded();
-    assert_eq!(stored(&place.path("out.tif"), 2), first);
+    fs::remove_file(place.path("results/out.tif")).unwrap();
+    place.run(&["rerun", "results/out.tif.stf", "--overwrite"]).succeeded();
+    assert_eq!(stored(&place.path("results/out.tif"), 2), first);
 }
 
 #[test]
@@ -142,4 +143,18 @@ fn a_job_to_start_from_names_every_parameter() {
     assert_eq!(written, declared);
     let schema = place.run(&["job", "--schema"]).succeeded().json();
     assert_eq!(schema["properties"]["stfusion"]["const"], 1);
+}
+
+#[test]
+fn the_jobs_of_the_documentation_are_jobs() {
+    let page = include_str!("../../docs/job.md");
+    let blocks: Vec<&str> = page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2);
+    let presets = stfusion_raster::presets().unwrap();
+    for block in blocks {
+        let job = stfusion_engine::Job::from_json(block, None).unwrap();
+        for mask in job.pairs.iter().flat_map(|p| p.fine_mask.iter().chain(&p.coarse_mask)) {
+            assert!(presets.iter().any(|p| Some(&p.id) == mask.preset.as_ref()), "{mask:?}");
+        }
+    }
 }

@@ -99,7 +99,7 @@ fn a_full_disk_is_reported_and_left_clean() {
     Raster { rows: 32, cols: 32, ..coarse(first_day) }.write(&place.path("c.tif"));
     for format in ["GTiff", "COG"] {
         let images = ["--pair", "fine=noisy.tif,coarse=c.tif", "--target", "coarse=c.tif", "--of", format];
-        place.fuse(&[&images[..], &["-o", "small/out.tif"]].concat()).refused(1, &["small/out.tif"], "space");
+        place.fuse(&[&images[..], &["-o", "small/out.tif"]].concat()).refused(1, &["small/out.tif"], "free in small: make room");
         let left: Vec<_> = fs::read_dir(&mount.0).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert!(left.is_empty(), "{format}: {left:?}");
     }

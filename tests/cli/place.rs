@@ -192,9 +192,10 @@ impl Place {
         self.command().args(args).output().unwrap().into()
     }
 
-    /// `fuse` with a fast method on the images of the folder, and more options.
+    /// `fuse` with a fast method on the images of the folder, and more options; pairs among them replace the folder's.
     pub fn fuse(&self, more: &[&str]) -> Run {
-        self.run(&[&["fuse", "--method", "coarse_increment"], IMAGES, more].concat())
+        let images = if more.contains(&"--pair") { &IMAGES[2..] } else { IMAGES };
+        self.run(&[&["fuse", "--method", "coarse_increment"], images, more].concat())
     }
 
     /// [`Place::fuse`] to `out.tif`, with the files of the folder before and after the same.

@@ -57,7 +57,7 @@ fn sub(name: &'static str, about: &'static str) -> Command {
 
 /// A sub-command with the options that all of them have.
 fn common(command: Command) -> Command {
-    command.next_help_heading("Messages").args([
+    command.args_override_self(true).next_help_heading("Messages").args([
         flag("quiet", "Say nothing but errors, and show no progress").short('q').conflicts_with_all(["verbose", "debug"]),
         flag("verbose", "Also say what was found and chosen: grids, derived values, device, SIMD path").short('v'),
         flag("debug", "Also say what only developers want to know"),
@@ -174,7 +174,7 @@ fn info() -> Command {
              Of an image: its grid, bands, date, scale, nodata. A name that ends in .stf or .json is a job, any other an image.",
         )
         .arg(Arg::new("name").value_name("JOB|IMAGE").required(true).help("Job file, or anything that GDAL opens"))
-        .arg(json())
+        .args([json(), threads(), memory()])
 }
 
 fn assess() -> Command {

@@ -75,7 +75,12 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
         return Err(nothing_predicted(job));
     }
 
-    let text = Job { provenance: Some(provenance(&report, &info, method.info())), ..resolved }.to_json();
+    let mut record = Job { provenance: Some(provenance(&report, &info, method.info())), ..resolved };
+    // the record lies beside the output, while relative names mean the working folder
+    if let Ok(folder) = std::env::current_dir() {
+        record.resolve(&folder);
+    }
+    let text = record.to_json();
     if let Some(support) = files.support {
         support.finish(&mut |f| progress(0.96 + 0.01 * f, "Writing the support layer"))?;
     }
