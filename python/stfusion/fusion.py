@@ -222,7 +222,10 @@ class _Input:
         self.dtype = data.dtype
         data = _three_dimensional(data, name)
         data = _addressable(data.astype(_library_type(data.dtype, _READ_AS, name), copy=False))
-        invalid = None if mask is None else _mask(np.asarray(mask) != 0, data.shape, name)
+        invalid = None
+        if mask is not None:
+            mask = np.asarray(mask)
+            invalid = _mask(mask if mask.dtype == bool else mask != 0, data.shape, name)
         if self.was_masked and values.mask is not np.ma.nomask:
             own = _mask(values.mask, data.shape, name)
             invalid = own if invalid is None else invalid | own

@@ -67,7 +67,7 @@ class Files:
     """Images as files that GDAL reads, written and read without Python bindings of GDAL."""
 
     MAP = "map info = {UTM, 1, 1, 500000, 4500000, 30, 30, 33, North, WGS-84}"
-    TYPES = {"u1": 1, "i2": 2, "i4": 3, "f4": 4, "f8": 5, "u2": 12}  # noqa: RUF012
+    TYPES = {"u1": 1, "i2": 2, "i4": 3, "f4": 4, "f8": 5, "u2": 12}
 
     def __init__(self, folder):
         self.folder = Path(folder)
