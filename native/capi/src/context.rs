@@ -204,14 +204,14 @@ pub unsafe extern "C" fn stf_context_set_log(context: *mut stf_context, function
 }
 
 /// What went wrong in the last call with this context: what, where, which value, what was expected. Empty when it
-/// succeeded. Never NULL; valid until the next call with the context.
+/// succeeded. Never NULL; valid until the next call with the context, other than this one and stf_context_last_hint.
 #[no_mangle]
 pub unsafe extern "C" fn stf_context_last_error(context: *const stf_context) -> *const c_char {
     last_text(context, |state| &state.error)
 }
 
 /// What the user can do about the last failure. Empty when there is nothing to say. Never NULL; valid until the next call
-/// with the context.
+/// with the context, other than this one and stf_context_last_error.
 #[no_mangle]
 pub unsafe extern "C" fn stf_context_last_hint(context: *const stf_context) -> *const c_char {
     last_text(context, |state| &state.hint)

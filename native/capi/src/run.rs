@@ -153,6 +153,8 @@ pub unsafe extern "C" fn stf_report_destroy(report: *mut stf_report) {
 /// What needs files.
 #[cfg(feature = "gdal")]
 mod files {
+    use stfusion_core::source::ImageSource;
+
     use super::{to_json, Error, ErrorKind, JobState, Report, Result, State};
 
     pub(super) fn run(state: &mut State, job: &JobState) -> Result<Report> {
@@ -166,7 +168,7 @@ mod files {
     }
 
     pub(super) fn image_info(name: &str) -> Result<String> {
-        to_json(&stfusion_engine::describe_image(name)?)
+        to_json(&stfusion_engine::describe_image(&ImageSource::file(name))?)
     }
 
     pub(super) fn assess(state: &mut State, request: &str) -> Result<String> {

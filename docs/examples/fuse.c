@@ -1,0 +1,79 @@
+/* Fuses images that lie in plain buffers, with the C interface.
+ *
+ *   cc fuse.c $(pkg-config --cflags --libs stfusion) -o fuse && ./fuse
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <stfusion/stfusion.h>
+
+enum { BANDS = 1, ROWS = 96, COLS = 96, SCALE = 16, PIXELS = BANDS * ROWS * COLS };
+
+static int16_t fine[PIXELS];     /* 30 November, as stored: reflectance x 10000 */
+static float coarse[PIXELS];     /* 30 November, resampled onto the fine grid */
+static float target[PIXELS];     /* 16 January, likewise */
+static float prediction[PIXELS]; /* the fine image of 16 January */
+
+/* Stripes of two crops; from one date to the other, one of them greens. */
+static void make_images(void) {
+    for (int row = 0; row < ROWS; ++row) {
+        for (int col = 0; col < COLS; ++col) {
+            const int i = row * COLS + col;
+            const int field = col / 24 % 2;
+            fine[i] = (int16_t)(field ? 2500 : 800);
+            coarse[i] = field ? 0.25f : 0.08f;
+            target[i] = field ? 0.35f : 0.08f;
+        }
+    }
+}
+
+static int stop_never(double fraction, const char *message, void *user) {
+    (void)user;
+    fprintf(stderr, "%3.0f %% %s\n", 100.0 * fraction, message);
+    return 1; /* 0 would stop the work */
+}
+
+int main(void) {
+    stf_context *context = NULL;
+    stf_job *job = NULL;
+    stf_report *report = NULL;
+    stf_image fine_image, coarse_image, target_image, prediction_image;
+    stf_status status;
+
+    make_images();
+    stf_image_init(fine, STF_DTYPE_I16, BANDS, ROWS, COLS, &fine_image);
+    fine_image.scale = 0.0001;
+    fine_image.nodata = -28672;
+    fine_image.has_nodata = 1;
+    stf_image_init(coarse, STF_DTYPE_F32, BANDS, ROWS, COLS, &coarse_image);
+    stf_image_init(target, STF_DTYPE_F32, BANDS, ROWS, COLS, &target_image);
+    stf_image_init(prediction, STF_DTYPE_F32, BANDS, ROWS, COLS, &prediction_image);
+
+    status = stf_context_create(&context);
+    if (status == STF_STATUS_OK)
+        status = stf_context_set_progress(context, stop_never, NULL);
+    if (status == STF_STATUS_OK)
+        status = stf_job_create(context, "starfm", &job);
+    if (status == STF_STATUS_OK)
+        status = stf_job_set_int(context, job, "window", 31);
+    if (status == STF_STATUS_OK)
+        status = stf_job_set_int(context, job, "coarse_scale", SCALE);
+    if (status == STF_STATUS_OK)
+        status = stf_job_add_pair_image(context, job, "2001-11-30", &fine_image, &coarse_image);
+    if (status == STF_STATUS_OK)
+        status = stf_job_set_target_image(context, job, "2002-01-16", &target_image);
+    if (status == STF_STATUS_OK)
+        status = stf_job_run_image(context, job, &prediction_image, NULL, &report);
+
+    if (status == STF_STATUS_OK) {
+        printf("predicted %.3f and %.3f\n", prediction[0], prediction[24]);
+        printf("%s\n", stf_report_json(report));
+    } else {
+        fprintf(stderr, "%s error: %s\n%s\n", stf_status_name(status), stf_context_last_error(context),
+                stf_context_last_hint(context));
+    }
+    stf_report_destroy(report);
+    stf_job_destroy(job);
+    stf_context_destroy(context);
+    return status == STF_STATUS_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
