@@ -62,16 +62,12 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__assess)
-            opts="-q -v -h --quiet --verbose --debug --config --truth-mask --truth-mask-preset --data-range --fine --coarse-pair --coarse-target --pair-date --target-date --json --threads --memory --help"
+            opts="-q -v -h --truth-mask --truth-mask-preset --data-range --fine --coarse-pair --coarse-target --pair-date --target-date --json --threads --memory --quiet --verbose --debug --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --truth-mask)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -112,6 +108,10 @@ _stfusion() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -120,7 +120,7 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__check)
-            opts="-q -v -h --quiet --verbose --debug --config --json --help"
+            opts="-q -v -h --json --quiet --verbose --debug --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -138,16 +138,12 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__demo)
-            opts="-q -v -m -p -h --quiet --verbose --debug --config --size --seed --two-pairs --no-cloud --method --param --run --overwrite --json --threads --memory --help"
+            opts="-m -p -q -v -h --size --seed --two-pairs --no-cloud --method --param --run --overwrite --json --threads --memory --quiet --verbose --debug --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --size)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -180,6 +176,10 @@ _stfusion() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -188,16 +188,12 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__fuse)
-            opts="-q -v -m -p -r -o -h --quiet --verbose --debug --config --method --pair --target --param --resampling --bands --ignore-units --output --support --format --of --co --ot --nodata --overwrite --threads --memory --device --dry-run --print-job --json --help"
+            opts="-m -p -r -o -q -v -h --method --pair --target --param --resampling --bands --ignore-units --output --support --format --of --co --ot --nodata --overwrite --threads --memory --device --dry-run --print-job --json --quiet --verbose --debug --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --method)
                     COMPREPLY=($(compgen -W "starfm nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
@@ -278,6 +274,10 @@ _stfusion() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -286,12 +286,20 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__info)
-            opts="-q -v -h --quiet --verbose --debug --config --json --help"
+            opts="-q -v -h --json --threads --memory --quiet --verbose --debug --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --threads)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -304,7 +312,7 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__job)
-            opts="-q -v -h --quiet --verbose --debug --config --schema --help starfm nearest_pair linear_in_time coarse_increment"
+            opts="-q -v -h --schema --quiet --verbose --debug --config --help starfm nearest_pair linear_in_time coarse_increment"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -322,7 +330,7 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__methods)
-            opts="-q -v -h --quiet --verbose --debug --config --json --help starfm nearest_pair linear_in_time coarse_increment"
+            opts="-q -v -h --json --quiet --verbose --debug --config --help starfm nearest_pair linear_in_time coarse_increment"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -340,16 +348,12 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__rerun)
-            opts="-q -v -o -h --quiet --verbose --debug --config --output --support --format --of --co --ot --nodata --overwrite --threads --memory --device --dry-run --print-job --json --help"
+            opts="-o -q -v -h --output --support --format --of --co --ot --nodata --overwrite --threads --memory --device --dry-run --print-job --json --quiet --verbose --debug --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --config)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --output)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -391,6 +395,10 @@ _stfusion() {
                     return 0
                     ;;
                 --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -35,7 +35,6 @@ complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "rerun" -d 'Repeat
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "job" -d 'Print a job file to start from, or the JSON schema of job files'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "demo" -d 'Write a generated scene with its truth, to try things on'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "check" -d 'Describe the installation: versions, processor, devices, memory, methods'
-complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l config -d 'Set a GDAL configuration option; repeatable' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s m -l method -d 'Method; `stfusion methods` describes them' -r -f -a "starfm\t'STARFM'
 nearest_pair\t'Nearest pair'
 linear_in_time\t'Linear in time'
@@ -57,28 +56,30 @@ complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l nodata -d 'St
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l threads -d 'Number of threads; 0 uses all processors that the process may use' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l memory -d 'Memory budget, such as 2GiB; auto is half of what is available, at most 4 GiB' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l device -d 'What computes: auto, cpu, cuda, cuda:N or cuda:N,M' -r
-complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s q -l quiet -d 'Say nothing but errors, and show no progress'
-complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
-complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l debug -d 'Also say what only developers want to know'
+complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l config -d 'Set a GDAL configuration option; repeatable' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l ignore-units -d 'Go on although fine and coarse values look as if they were in different units'
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l overwrite -d 'Replace existing output files'
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l dry-run -d 'Check everything and describe the run, but compute and write nothing'
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l print-job -d 'Print the job as JSON, ready to be saved as a .stf file, and stop; with --dry-run check it first'
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l json -d 'Print JSON instead of text'
+complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s q -l quiet -d 'Say nothing but errors, and show no progress'
+complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
+complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l debug -d 'Also say what only developers want to know'
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stfusion -n "__fish_stfusion_using_subcommand methods" -l config -d 'Set a GDAL configuration option; repeatable' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand methods" -l json -d 'Print JSON instead of text'
 complete -c stfusion -n "__fish_stfusion_using_subcommand methods" -s q -l quiet -d 'Say nothing but errors, and show no progress'
 complete -c stfusion -n "__fish_stfusion_using_subcommand methods" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
 complete -c stfusion -n "__fish_stfusion_using_subcommand methods" -l debug -d 'Also say what only developers want to know'
-complete -c stfusion -n "__fish_stfusion_using_subcommand methods" -l json -d 'Print JSON instead of text'
 complete -c stfusion -n "__fish_stfusion_using_subcommand methods" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stfusion -n "__fish_stfusion_using_subcommand info" -l threads -d 'Number of threads; 0 uses all processors that the process may use' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand info" -l memory -d 'Memory budget, such as 2GiB; auto is half of what is available, at most 4 GiB' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand info" -l config -d 'Set a GDAL configuration option; repeatable' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand info" -l json -d 'Print JSON instead of text'
 complete -c stfusion -n "__fish_stfusion_using_subcommand info" -s q -l quiet -d 'Say nothing but errors, and show no progress'
 complete -c stfusion -n "__fish_stfusion_using_subcommand info" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
 complete -c stfusion -n "__fish_stfusion_using_subcommand info" -l debug -d 'Also say what only developers want to know'
-complete -c stfusion -n "__fish_stfusion_using_subcommand info" -l json -d 'Print JSON instead of text'
 complete -c stfusion -n "__fish_stfusion_using_subcommand info" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l config -d 'Set a GDAL configuration option; repeatable' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l truth-mask -d 'Mask of the truth; non-zero is invalid unless a preset says otherwise' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l truth-mask-preset -d 'Product preset that says which values of the mask are invalid' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l data-range -d 'Range of the values, for SSIM and PSNR; by default 1 for reflectance, else the range of the truth' -r
@@ -89,12 +90,12 @@ complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l pair-date -
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l target-date -d 'Date of the target; by default from names and metadata' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l threads -d 'Number of threads; 0 uses all processors that the process may use' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l memory -d 'Memory budget, such as 2GiB; auto is half of what is available, at most 4 GiB' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l config -d 'Set a GDAL configuration option; repeatable' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l json -d 'Print JSON instead of text'
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -s q -l quiet -d 'Say nothing but errors, and show no progress'
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l debug -d 'Also say what only developers want to know'
-complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l json -d 'Print JSON instead of text'
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l config -d 'Set a GDAL configuration option; repeatable' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -s o -l output -d 'File of the prediction' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l support -d 'Also write the support layer: number of similar pixels, valid fraction, days to the nearest pair, extrapolation' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l of -l format -d 'File format' -r -f -a "GTiff\t'Tiled, compressed GeoTIFF'
@@ -105,21 +106,21 @@ complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l nodata -d 'S
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l threads -d 'Number of threads; 0 uses all processors that the process may use' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l memory -d 'Memory budget, such as 2GiB; auto is half of what is available, at most 4 GiB' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l device -d 'What computes: auto, cpu, cuda, cuda:N or cuda:N,M' -r
-complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -s q -l quiet -d 'Say nothing but errors, and show no progress'
-complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
-complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l debug -d 'Also say what only developers want to know'
+complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l config -d 'Set a GDAL configuration option; repeatable' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l overwrite -d 'Replace existing output files'
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l dry-run -d 'Check everything and describe the run, but compute and write nothing'
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l print-job -d 'Print the job as JSON, ready to be saved as a .stf file, and stop; with --dry-run check it first'
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l json -d 'Print JSON instead of text'
+complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -s q -l quiet -d 'Say nothing but errors, and show no progress'
+complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
+complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l debug -d 'Also say what only developers want to know'
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l config -d 'Set a GDAL configuration option; repeatable' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l schema -d 'Print the JSON schema of job files'
 complete -c stfusion -n "__fish_stfusion_using_subcommand job" -s q -l quiet -d 'Say nothing but errors, and show no progress'
 complete -c stfusion -n "__fish_stfusion_using_subcommand job" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
 complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l debug -d 'Also say what only developers want to know'
-complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l schema -d 'Print the JSON schema of job files'
 complete -c stfusion -n "__fish_stfusion_using_subcommand job" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l config -d 'Set a GDAL configuration option; repeatable' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l size -d 'Rows and columns of the fine image' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l seed -d 'Seed of the landscape and of the noise' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -s m -l method -d 'Method of the job' -r -f -a "starfm\t'STARFM'
@@ -129,18 +130,19 @@ coarse_increment\t'Coarse increment'"
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -s p -l param -d 'A parameter of the method; repeatable' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l threads -d 'Number of threads; 0 uses all processors that the process may use' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l memory -d 'Memory budget, such as 2GiB; auto is half of what is available, at most 4 GiB' -r
-complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -s q -l quiet -d 'Say nothing but errors, and show no progress'
-complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
-complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l debug -d 'Also say what only developers want to know'
+complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l config -d 'Set a GDAL configuration option; repeatable' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l two-pairs -d 'Add a pair after the target'
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l no-cloud -d 'Leave out the cloud over the first pair'
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l run -d 'Also fuse, assess and draw quick-look pictures'
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l overwrite -d 'Replace existing files'
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l json -d 'Print the assessment as JSON'
+complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -s q -l quiet -d 'Say nothing but errors, and show no progress'
+complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
+complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l debug -d 'Also say what only developers want to know'
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stfusion -n "__fish_stfusion_using_subcommand check" -l config -d 'Set a GDAL configuration option; repeatable' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand check" -l json -d 'Print JSON instead of text'
 complete -c stfusion -n "__fish_stfusion_using_subcommand check" -s q -l quiet -d 'Say nothing but errors, and show no progress'
 complete -c stfusion -n "__fish_stfusion_using_subcommand check" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
 complete -c stfusion -n "__fish_stfusion_using_subcommand check" -l debug -d 'Also say what only developers want to know'
-complete -c stfusion -n "__fish_stfusion_using_subcommand check" -l json -d 'Print JSON instead of text'
 complete -c stfusion -n "__fish_stfusion_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -60,7 +60,16 @@ fn act(job: &Job, options: &ArgMatches, terminal: &Arc<Terminal>) -> Outcome {
 
 /// Runs a job with the progress bar.
 pub(crate) fn run(job: &Job, context: &Context, terminal: &Arc<Terminal>) -> Outcome<Report> {
-    Ok(stfusion_engine::fuse(job, context, &mut terminal.progress())?)
+    let report = stfusion_engine::fuse(job, context, &mut terminal.progress())?;
+    terminal.info(&format!(
+        "{} on {} with {} threads, tiles of {} pixels, about {} MiB of memory",
+        report.method,
+        report.device,
+        report.threads,
+        report.tile_px,
+        report.memory_bytes.div_ceil(1 << 20)
+    ));
+    Ok(report)
 }
 
 /// What a run would refuse about its outputs.

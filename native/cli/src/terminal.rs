@@ -35,26 +35,23 @@ pub(crate) fn complain(text: &str) {
 #[derive(Debug)]
 struct Bar {
     tick: i32,
-    broken: bool,
+    drawn: usize,
 }
 
 impl Bar {
     const TICKS: i32 = 40;
 
     fn new() -> Self {
-        Bar { tick: -1, broken: false }
+        Bar { tick: -1, drawn: 0 }
     }
 
     /// The text that brings the bar from where it is to `fraction`.
     fn advance(&mut self, fraction: f64) -> String {
         let tick = ((fraction * f64::from(Self::TICKS)) as i32).clamp(0, Self::TICKS);
-        let mut text = String::new();
         if tick < self.tick && self.tick == Self::TICKS {
             self.tick = -1;
         }
-        if tick > self.tick {
-            self.broken = false;
-        }
+        let mut text = String::new();
         while self.tick < tick {
             self.tick += 1;
             if self.tick % 4 == 0 {
@@ -62,21 +59,23 @@ impl Bar {
             } else {
                 text.push('.');
             }
-            if self.tick == Self::TICKS {
-                text.push_str(" - done.\n");
-            }
+        }
+        self.drawn += text.len();
+        if self.tick == Self::TICKS && self.drawn > 0 {
+            text.push_str(" - done.\n");
+            self.drawn = 0;
         }
         text
     }
 
-    /// The text that ends the line if the bar stands in the middle of one.
-    fn break_line(&mut self) -> &'static str {
-        if !self.broken && self.tick >= 0 && self.tick < Self::TICKS {
-            self.broken = true;
-            "\n"
-        } else {
-            ""
+    /// The text that takes an unfinished bar off the line, so that a message can stand there; the bar is then drawn anew.
+    fn clear(&mut self) -> String {
+        if self.drawn == 0 {
+            return String::new();
         }
+        let blank = " ".repeat(self.drawn);
+        *self = Bar::new();
+        format!("\r{blank}\r")
     }
 }
 
@@ -110,7 +109,7 @@ impl Terminal {
     /// # Errors
     /// As [`print`].
     pub fn result(&self, text: &str) -> Result<()> {
-        self.end_bar();
+        self.clear_bar();
         print(text)
     }
 
@@ -125,6 +124,13 @@ impl Terminal {
     /// Says something on stderr unless the user wants silence.
     pub fn note(&self, message: &str) {
         if self.level.is_some() {
+            self.say(&format!("stfusion: {message}\n"));
+        }
+    }
+
+    /// Says what was found or chosen, to those who want to know.
+    pub fn info(&self, message: &str) {
+        if self.level.is_some_and(|most| Level::Info <= most) {
             self.say(&format!("stfusion: {message}\n"));
         }
     }
@@ -166,14 +172,14 @@ impl Terminal {
         }
     }
 
-    fn end_bar(&self) {
+    fn clear_bar(&self) {
         if let Some(bar) = &self.bar {
-            complain(bar.lock().unwrap_or_else(PoisonError::into_inner).break_line());
+            complain(&bar.lock().unwrap_or_else(PoisonError::into_inner).clear());
         }
     }
 
     fn say(&self, text: &str) {
-        self.end_bar();
+        self.clear_bar();
         complain(text);
     }
 }
@@ -192,16 +198,16 @@ mod tests {
     }
 
     #[test]
-    fn a_message_breaks_the_bar_once() {
+    fn a_message_takes_the_place_of_an_unfinished_bar() {
         let mut bar = Bar::new();
-        assert_eq!(bar.break_line(), "");
-        assert_eq!(bar.advance(0.5), "0...10...20...30...40...50");
-        assert_eq!(bar.break_line(), "\n");
-        assert_eq!(bar.break_line(), "");
-        assert_eq!(bar.advance(0.55), "..");
-        assert_eq!(bar.break_line(), "\n");
-        assert_eq!(bar.advance(1.0), ".60...70...80...90...100 - done.\n");
-        assert_eq!(bar.break_line(), "");
+        assert_eq!(bar.clear(), "");
+        assert_eq!(bar.advance(0.1), "0...10");
+        assert_eq!(bar.clear(), "\r      \r");
+        assert_eq!(bar.clear(), "");
+        assert_eq!(bar.advance(0.15), "0...10..");
+        assert!(bar.advance(1.0).ends_with("100 - done.\n"));
+        assert_eq!(bar.clear(), "");
+        assert_eq!(bar.advance(1.0), "");
     }
 
     #[test]
