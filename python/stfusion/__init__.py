@@ -22,6 +22,9 @@ from .jobs import Job, assess, image_info
 
 __version__ = "0.1.0"
 
+for _exception in (Cancelled, Error, LibraryUnusable):
+    _exception.__module__ = __name__
+
 __all__ = [
     "SUPPORT_BANDS",
     "Cancelled",
