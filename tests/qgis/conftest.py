@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A small scene, the plugin in the Processing registry, and qgis_process."""
 
+import gc
 import json
 import os
 import shutil
@@ -27,6 +28,13 @@ def scene(tmp_path_factory):
 def inputs(scene):
     """The parameters every fusion needs."""
     return {"INPUT": scene["fine"], "COARSE": scene["coarse"], "COARSE_TARGET": scene["target"]}
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory):
+    """Parameters of a run that takes several seconds."""
+    names = make_scene(tmp_path_factory.mktemp("large"), 1600)
+    return {"INPUT": names["fine"], "COARSE": names["coarse"], "COARSE_TARGET": names["target"], "WINDOW": 101, "THREADS": 1}
 
 
 @pytest.fixture(scope="session")
@@ -94,20 +102,36 @@ def run(provider):
         go.context, go.feedback = context, feedback
         return results
 
-    return go
+    yield go
+    # layers of a context that outlives QGIS would be freed after their providers
+    go.context = go.feedback = None
+    gc.collect()
 
 
 @pytest.fixture
 def process(tmp_path):
-    """Run qgis_process with a profile of its own; returns what it printed."""
+    """Run qgis_process with a profile of its own, up to the text `stop_at` if given; return what it printed."""
 
-    def go(*arguments, library=LIBRARY, fails=False):
+    def go(*arguments, library=LIBRARY, fails=False, stop_at=None):
         environment = dict(os.environ, STFUSION_LIBRARY=library, QGIS_CUSTOM_CONFIG_PATH=str(tmp_path / "profile"))
         if not (tmp_path / "profile").exists():
             subprocess.run(
                 ["qgis_process.bin", "plugins", "enable", "stfusion"], env=environment, capture_output=True, check=True
             )
-        done = subprocess.run(["qgis_process.bin", *arguments], env=environment, capture_output=True, text=True, timeout=300)
+        if stop_at is not None:
+            with subprocess.Popen(
+                ["qgis_process.bin", *arguments], env=environment, stdout=subprocess.PIPE, text=True
+            ) as started:
+                seen = ""
+                while stop_at not in seen:
+                    character = started.stdout.read(1)
+                    assert character, seen
+                    seen += character
+                started.terminate()
+                return seen + started.stdout.read()
+        done = subprocess.run(
+            ["qgis_process.bin", *arguments], env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
         text = done.stdout + done.stderr
         assert (done.returncode != 0) == fails, text
         return json.loads(done.stdout) if "--json" in arguments and not fails else text

@@ -9,7 +9,7 @@ SCALE = 10
 gdal.UseExceptions()
 
 
-def write(path, planes, pixel, names=(), scale=None, nodata=None, kind=gdal.GDT_Int16):
+def write(path, planes, pixel, *, names=(), scale=None, nodata=None, kind=gdal.GDT_Int16):
     """Write `planes` (band, row, col) as a GeoTIFF in UTM with the upper-left corner all images share."""
     bands, rows, cols = planes.shape
     dataset = gdal.GetDriverByName("GTiff").Create(str(path), cols, rows, bands, kind)
@@ -49,14 +49,12 @@ def make_scene(folder, side):
         ]
         fine[day] = np.rint(np.array(bands) + random.normal(0, 15, (3, side, side))).astype(np.int16)
     names = {}
-    labels = ("Green", "Red", "NIR")
+    kept = {"names": ("Green", "Red", "NIR"), "scale": 1e-4, "nodata": -9999}
     for role, day in (("fine", PAIR_DAY), ("truth", TARGET_DAY)):
-        names[role] = write(folder / f"{role}_{day.replace('-', '')}.tif", fine[day], 30, labels, 1e-4, -9999)
+        names[role] = write(folder / f"{role}_{day.replace('-', '')}.tif", fine[day], 30, **kept)
     for role, day in (("coarse", PAIR_DAY), ("target", TARGET_DAY)):
         means = fine[day].reshape(3, side // SCALE, SCALE, side // SCALE, SCALE).mean((2, 4))
-        names[role] = write(
-            folder / f"{role}_{day.replace('-', '')}.tif", np.rint(means).astype(np.int16), 300, labels, 1e-4, -9999
-        )
+        names[role] = write(folder / f"{role}_{day.replace('-', '')}.tif", np.rint(means).astype(np.int16), 300, **kept)
     mask = np.zeros((1, side, side), np.uint8)
     mask[0, 20:40, 30:60] = 1
     names["mask"] = write(folder / "cloud.tif", mask, 30, kind=gdal.GDT_Byte)

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from qgis.core import (
     QgsProject,
     QgsRasterLayer,
 )
-from scene import PAIR_DAY, TARGET_DAY, make_scene, read
+from scene import PAIR_DAY, TARGET_DAY, read
 
 
 def command_line(folder, *arguments):
@@ -48,8 +49,8 @@ def test_a_fusion_to_a_file_is_what_the_command_line_makes(run, inputs, tmp_path
     assert results["TARGET_DATE"] == TARGET_DAY
     (logged,) = run.feedback.commands
     assert logged == (
-        f"stfusion fuse --method starfm --pair fine={inputs['INPUT']},coarse={inputs['COARSE']} --target coarse={inputs['COARSE_TARGET']} "
-        f"--param window=31 --param filter=strict --param spatial_importance=12.5 --overwrite -o {out}"
+        f"stfusion fuse --method starfm --pair fine={inputs['INPUT']},coarse={inputs['COARSE']} "
+        f"--target coarse={inputs['COARSE_TARGET']} --param window=31 --param filter=strict --param spatial_importance=12.5 --overwrite -o {out}"
     )
     assert run.feedback.steps[-1] == 100
     assert run.feedback.steps == sorted(run.feedback.steps)
@@ -134,7 +135,7 @@ def test_options_of_the_job_and_of_the_format_are_used(run, inputs, tmp_path):
     ],
 )
 def test_wrong_values_are_refused_before_the_run_in_words(run, inputs, parameters, sentence):
-    parameters = {key: inputs[value] if value in inputs else value for key, value in parameters.items()}
+    parameters = {key: inputs.get(value, value) for key, value in parameters.items()}
     with pytest.raises(ValueError) as refused:  # noqa: PT011
         run("stfusion:starfm", dict(inputs, OUTPUT="TEMPORARY_OUTPUT", **parameters))
     assert sentence in str(refused.value)
@@ -151,13 +152,6 @@ def test_an_error_of_the_run_has_the_library_s_words_and_remedy(run, inputs, tmp
     missing = tmp_path / "none" / "out.tif"
     with pytest.raises(QgsProcessingException, match="none"):
         run("stfusion:starfm", dict(inputs, OUTPUT=str(missing)))
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    """Inputs of a run that takes several seconds."""
-    names = make_scene(tmp_path_factory.mktemp("large"), 1600)
-    return {"INPUT": names["fine"], "COARSE": names["coarse"], "COARSE_TARGET": names["target"], "WINDOW": 101, "THREADS": 1}
 
 
 @pytest.mark.parametrize("by", ["progress", "another thread"])
@@ -280,6 +274,17 @@ def test_a_layer_s_source_is_taken_without_options_of_qgis(run, inputs, project,
     project.addMapLayer(layer)
     run("stfusion:nearest_pair", dict(inputs, INPUT=layer.id(), OUTPUT=str(tmp_path / "o.tif")))
     assert np.array_equal(read(tmp_path / "o.tif"), read(inputs["INPUT"]))
+
+
+def test_names_that_only_gdal_knows_are_passed_on(run, inputs, tmp_path):
+    archive = tmp_path / "scene.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in inputs.values():
+            file.write(path, Path(path).name)
+    inside = {name: f"/vsizip/{archive}/{Path(path).name}" for name, path in inputs.items()}
+    results = run("stfusion:nearest_pair", dict(inside, OUTPUT=str(tmp_path / "o.tif")))
+    assert np.array_equal(read(tmp_path / "o.tif"), read(inputs["INPUT"]))
+    assert results["TARGET_DATE"] == TARGET_DAY
 
 
 def test_it_works_inside_a_model(provider, inputs, tmp_path):

@@ -52,3 +52,10 @@ def test_wrong_values_and_a_missing_library_are_told_in_words(process, inputs, t
     text = process("run", "stfusion:installation", library="/nowhere/libstfusion.so")
     assert "problem: The stfusion library was not found" in text
     assert "USABLE:\tfalse" in text
+
+
+def test_a_run_that_is_terminated_leaves_no_file_under_the_final_name(process, large, tmp_path):
+    out = tmp_path / "out.tif"
+    printed = process("run", "stfusion:starfm", "--", *arguments(large, OUTPUT=out), stop_at="0...10")
+    assert "Results" not in printed
+    assert not out.exists()

@@ -179,6 +179,7 @@ def test_markdown_becomes_the_html_of_a_help_panel():
     text = "## Head\nOne `x<y` and\n**bold**.\n\n* first\n  more\n* second\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
     expected = (
         "<h3>Head</h3>\n<p>One <code>x&lt;y</code> and <b>bold</b>.</p>\n<ul><li>first more</li><li>second</li></ul>\n"
-        "<table border='1' cellspacing='0' cellpadding='3'>\n<tr><th>a</th><th>b</th></tr>\n<tr><td>1</td><td>2</td></tr>\n</table>"
+        "<table border='1' cellspacing='0' cellpadding='3'>\n<tr><th>a</th><th>b</th></tr>\n"
+        "<tr><td>1</td><td>2</td></tr>\n</table>"
     )
     assert markdown_to_html(text) == expected

@@ -133,12 +133,11 @@ class Assess(StfusionAlgorithm):
 
     def checkParameterValues(self, parameters, context):
         try:
-            for name in IMAGES:
-                self.check_image(parameters, name, context)
+            checked = self.check_images(IMAGES, parameters, context)
             jobs.assess_request(self._read(parameters, context))
         except (Refused, jobs.BadJob) as error:
             return False, str(error)
-        return super().checkParameterValues(parameters, context)
+        return super().checkParameterValues(checked, context)
 
     def _read(self, parameters, context):
         values = {name: self.image_name(parameters, name, context) for name in IMAGES}

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from qgis.core import QgsProcessingAlgorithm, QgsProcessingException
+from qgis.core import QgsProcessingAlgorithm, QgsProcessingException, QgsRasterLayer
 from qgis.PyQt.QtGui import QIcon
 
 from .. import settings
@@ -43,13 +43,24 @@ class StfusionAlgorithm(QgsProcessingAlgorithm):
         """Return the label of a parameter, for messages."""
         return self.parameterDefinition(name).description()
 
+    def raster(self, parameters, name, context):
+        """Return the layer of a raster parameter, or None when none is given or it cannot be opened."""
+        raw = parameters.get(name)
+        if raw is None or raw == "":
+            return None
+        layer = self.parameterAsRasterLayer(parameters, name, context)
+        if layer is None and isinstance(raw, str):
+            # Processing opens only names of files that exist, the provider also /vsizip/..., NETCDF:... and the like
+            layer = QgsRasterLayer(raw, raw, "gdal")
+        return layer if layer is not None and layer.isValid() else None
+
     def image_name(self, parameters, name, context):
         """Return the name GDAL knows the raster of a parameter by, or None when none is given."""
         raw = parameters.get(name)
         if raw is None or raw == "":
             return None
-        layer = self.parameterAsRasterLayer(parameters, name, context)
-        if layer is None or not layer.isValid():
+        layer = self.raster(parameters, name, context)
+        if layer is None:
             return raw if isinstance(raw, str) else self.parameterAsString(parameters, name, context)
         if layer.providerType() != "gdal":
             raise Refused(
@@ -71,19 +82,17 @@ class StfusionAlgorithm(QgsProcessingAlgorithm):
         except ValueError as error:
             raise Refused(f"{self.label_of(name)}: {error}") from error
 
-    def check_image(self, parameters, name, context):
-        """Raise Refused, in the library's words where it is there, when the raster of a parameter cannot be opened."""
-        image = self.image_name(parameters, name, context)
-        layer = self.parameterAsRasterLayer(parameters, name, context) if image else None
-        if image is None or (layer is not None and layer.isValid()):
-            return
-        found = settings.search()
-        if found.problem is None:
-            try:
-                found.library.image_info(image)
-            except StfusionError as error:
-                raise Refused(f"{self.label_of(name)}: {error.text()}") from error
-        raise Refused(tr("{label}: {image} cannot be opened as a raster layer").format(label=self.label_of(name), image=image))
+    def check_images(self, names, parameters, context):
+        """Return the parameters with layers for `names`; raise Refused, in the library's words, for one that cannot be opened."""
+        checked = dict(parameters)
+        for name in names:
+            image = self.image_name(parameters, name, context) if self.parameterDefinition(name) is not None else None
+            if image is None:
+                continue
+            checked[name] = self.raster(parameters, name, context)
+            if checked[name] is None:
+                raise Refused(f"{self.label_of(name)}: {_why_not_opened(image)}")
+        return checked
 
     def call(self, function, request, feedback):
         """Run a function of the library with progress and log in `feedback`; None when the user cancelled."""
@@ -111,3 +120,13 @@ class StfusionAlgorithm(QgsProcessingAlgorithm):
             return None
         except StfusionError as error:
             raise QgsProcessingException(error.text()) from error
+
+
+def _why_not_opened(image):
+    found = settings.search()
+    if found.problem is None:
+        try:
+            found.library.image_info(image)
+        except StfusionError as error:
+            return error.text()
+    return tr("{image} cannot be opened as a raster layer").format(image=image)

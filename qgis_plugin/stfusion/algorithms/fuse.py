@@ -72,9 +72,7 @@ class Fuse(StfusionAlgorithm):
 
     def checkParameterValues(self, parameters, context):
         try:
-            for name in IMAGES:
-                if self.parameterDefinition(name) is not None:
-                    self.check_image(parameters, name, context)
+            checked = self.check_images(IMAGES, parameters, context)
             job = jobs.fuse_job(self.method, {**self._read(parameters, context), "OUTPUT": "prediction.tif"})
             if settings.search().problem is None:
                 settings.search().library.check_job(job)
@@ -82,7 +80,7 @@ class Fuse(StfusionAlgorithm):
             return False, str(error)
         except StfusionError as error:
             return False, error.text()
-        return super().checkParameterValues(parameters, context)
+        return super().checkParameterValues(checked, context)
 
     def _read(self, parameters, context):
         """Return the values as plain Python, by Processing name, without the destinations."""
@@ -107,8 +105,8 @@ class Fuse(StfusionAlgorithm):
         return values
 
     def _day_of_layer(self, parameters, name, context):
-        layer = self.parameterAsRasterLayer(parameters, name, context) if parameters.get(name) else None
-        return compat.day_of(layer) if layer is not None and layer.isValid() else None
+        layer = self.raster(parameters, name, context)
+        return None if layer is None else compat.day_of(layer)
 
     def _band_numbers(self, parameters, name, context):
         raw = parameters.get(name)
@@ -145,8 +143,8 @@ class Fuse(StfusionAlgorithm):
             self.values = self._read(parameters, context)
         except (Refused, BadValue) as error:
             raise QgsProcessingException(str(error)) from error
-        fine = self.parameterAsRasterLayer(parameters, "INPUT", context)
-        if fine is not None and fine.isValid():
+        fine = self.raster(parameters, "INPUT", context)
+        if fine is not None:
             self.style = styling.FineStyle(fine, self.values["FINE_BANDS"])
         return True
 

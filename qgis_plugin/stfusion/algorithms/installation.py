@@ -4,7 +4,7 @@
 import platform
 
 from osgeo import gdal
-from qgis.core import Qgis, QgsProcessingAlgorithm, QgsProcessingOutputBoolean, QgsProcessingOutputString
+from qgis.core import Qgis, QgsProcessingOutputBoolean, QgsProcessingOutputString
 
 from .. import settings, specification
 from ..i18n import tr
@@ -42,9 +42,6 @@ class Installation(StfusionAlgorithm):
             "memory.</p>"
             "<p>It never fails: if the library is missing, it says why and what to do. Paste its text into a report.</p>"
         )
-
-    def flags(self):
-        return super().flags() & ~QgsProcessingAlgorithm.Flag.FlagCanCancel
 
     def canExecute(self):
         return True, ""
