@@ -36,7 +36,7 @@ pub struct Job {
     #[serde(default)]
     pub pairs: Vec<PairSource>,
     /// The day to predict.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub target: TargetSource,
     /// How the images are brought together.
     #[serde(default, skip_serializing_if = "is_default")]
