@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Opens the dialog of STARFM in QGIS Desktop, runs it, and keeps pictures; run by `tests/qgis/run --desktop`."""
+"""Opens the dialog of a method in QGIS Desktop, runs it on the demo scene, and keeps pictures: `tests/qgis/run --desktop`."""
 
 import os
-import sys
+import subprocess
 import traceback
 from pathlib import Path
 
 import processing
-from qgis.core import QgsApplication, QgsProject, QgsRasterLayer
-from qgis.gui import QgsCollapsibleGroupBoxBasic
+from qgis.core import QgsApplication, QgsMultiBandColorRenderer, QgsProject, QgsRasterLayer
 from qgis.PyQt.QtCore import QTimer
+from qgis.PyQt.QtWidgets import QScrollArea, QWidget
 from qgis.utils import iface, loadPlugin, startPlugin, updateAvailablePlugins
 
-sys.path.insert(0, os.environ["STFUSION_TESTS"])
-from scene import TARGET_DAY, make_scene  # noqa: E402
-
 PICTURES = Path(os.environ["STFUSION_PICTURES"])
+METHOD, LABEL = os.environ.get("STFUSION_METHOD", "starfm,STARFM").split(",")
+PAIR_DAY, TARGET_DAY = "2022-05-09", "2022-07-12"
 
 
 def picture(name):
@@ -29,25 +28,40 @@ def steps():
     updateAvailablePlugins()
     if not (loadPlugin("stfusion") and startPlugin("stfusion")):
         raise RuntimeError("the plugin does not start")
-    iface.mainWindow().resize(1400, 900)
-    names = make_scene(PICTURES, 400)
-    layers = {role: QgsRasterLayer(names[role], role) for role in ("coarse", "target", "fine")}
+    iface.mainWindow().showNormal()
+    iface.mainWindow().setGeometry(0, 0, 1400, 900)
+    demo = PICTURES / "demo"
+    subprocess.run([os.environ["STFUSION_COMMAND"], "demo", str(demo), "--size", "720", "--overwrite", "-q"], check=True)
+    names = {"fine": f"fine_{PAIR_DAY}", "coarse": f"coarse_{PAIR_DAY}", "target": f"coarse_{TARGET_DAY}"}
+    layers = {role: QgsRasterLayer(str(demo / f"{name}.tif"), name) for role, name in names.items()}
     QgsProject.instance().addMapLayers(layers.values())
+    for layer in layers.values():
+        # near infrared, red, green: vegetation is red
+        layer.setRenderer(QgsMultiBandColorRenderer(layer.dataProvider(), 4, 3, 2))
+        layer.setDefaultContrastEnhancement()
+        iface.layerTreeView().setExpanded(
+            iface.layerTreeView().node2index(QgsProject.instance().layerTreeRoot().findLayer(layer)), False
+        )
+    QgsProject.instance().setCrs(layers["fine"].crs())
     iface.setActiveLayer(layers["fine"])
     iface.zoomToActiveLayer()
     yield 3
+    picture("inputs")
     parameters = {"INPUT": layers["fine"].id(), "COARSE": layers["coarse"].id(), "COARSE_TARGET": layers["target"].id()}
-    parameters.update(SUPPORT="TEMPORARY_OUTPUT", WINDOW=31)
-    dialog = processing.createAlgorithmDialog("stfusion:starfm", parameters)
+    parameters.update(SUPPORT="TEMPORARY_OUTPUT", FINE_MASK=str(demo / f"fine_{PAIR_DAY}_qa.tif"), FINE_MASK_PRESET="landsat_c2")
+    dialog = processing.createAlgorithmDialog("stfusion:" + METHOD, parameters)
     dialog.resize(1150, 760)
     dialog.move(20, 20)
     dialog.show()
     yield 3
     picture("dialog")
-    for group in dialog.findChildren(QgsCollapsibleGroupBoxBasic):
-        group.setCollapsed(False)
-    yield 2
-    picture("advanced")
+    dialog.findChild(QWidget, "grpAdvanced").setProperty("collapsed", False)
+    yield 1
+    bar = dialog.mainWidget().findChild(QScrollArea).verticalScrollBar()
+    for page in range(1, 4):
+        bar.setValue(min(bar.maximum(), bar.pageStep() * page))
+        yield 1
+        picture(f"advanced{page}")
     dialog.runButton().click()
     for _ in range(100):
         yield 0.3
@@ -57,7 +71,7 @@ def steps():
     picture("log")
     dialog.close()
     titles = {layer.name(): layer for layer in QgsProject.instance().mapLayers().values()}
-    prediction, support = titles[f"STARFM {TARGET_DAY}"], titles[f"Support of STARFM {TARGET_DAY}"]
+    prediction, support = titles[f"{LABEL} {TARGET_DAY}"], titles[f"Support of {LABEL} {TARGET_DAY}"]
     if prediction.renderer().type() != layers["fine"].renderer().type() or not prediction.temporalProperties().isActive():
         raise RuntimeError("the prediction has neither the fine image's style nor a temporal range")
     for shown, name in ((prediction, "prediction"), (support, "support")):

@@ -50,7 +50,8 @@ def test_a_fusion_to_a_file_is_what_the_command_line_makes(run, inputs, tmp_path
     (logged,) = run.feedback.commands
     assert logged == (
         f"stfusion fuse --method starfm --pair fine={inputs['INPUT']},coarse={inputs['COARSE']} "
-        f"--target coarse={inputs['COARSE_TARGET']} --param window=31 --param filter=strict --param spatial_importance=12.5 --overwrite -o {out}"
+        f"--target coarse={inputs['COARSE_TARGET']} --param window=31 "
+        f"--param filter=strict --param spatial_importance=12.5 --overwrite -o {out}"
     )
     assert run.feedback.steps[-1] == 100
     assert run.feedback.steps == sorted(run.feedback.steps)
