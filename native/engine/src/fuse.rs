@@ -81,11 +81,15 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
         record.resolve(&folder);
     }
     let text = record.to_json();
-    if let Some(support) = files.support {
-        support.finish(&mut |f| progress(0.96 + 0.01 * f, "Writing the support layer"))?;
-    }
-    files.image.finish(&mut |f| progress(0.97 + 0.03 * f, "Writing"))?;
+    // nothing gets its name before everything is complete
+    let complete_support = |writer: Writer| writer.complete(&mut |f| progress(0.96 + 0.01 * f, "Writing the support layer"));
+    let support = files.support.map(complete_support).transpose()?;
+    let image = files.image.complete(&mut |f| progress(0.97 + 0.03 * f, "Writing"))?;
     stfusion_raster::write_text(&provenance_path(&output.path), &text)?;
+    if let Some(support) = support {
+        support.publish()?;
+    }
+    image.publish()?;
     report.seconds = start.elapsed().as_secs_f64();
     progress(1.0, "Done");
     Ok(report)

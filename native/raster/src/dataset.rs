@@ -1,5 +1,7 @@
 //! Opening rasters and describing them: grid, bands, dates, what is stored and how it is unscaled.
 
+use std::ffi::CStr;
+
 use gdal::raster::RasterBand;
 use gdal::{Dataset, DatasetOptions, GdalOpenFlags, Metadata};
 use stfusion_core::source::ImageSource;
@@ -257,7 +259,7 @@ fn band_info(path: &str, raster: usize, number: usize, band: &RasterBand<'_>) ->
         raster,
         number,
         description,
-        data_type: band.band_type().name(),
+        data_type: type_name(band),
         nodata: band.no_data_value().into_iter().collect(),
         scale: Some(finite(band.scale(), 1.0)).filter(|s| *s != 0.0).unwrap_or(1.0),
         offset: finite(band.offset(), 0.0),
@@ -268,6 +270,18 @@ fn band_info(path: &str, raster: usize, number: usize, band: &RasterBand<'_>) ->
         block: (block_rows.max(1), block_cols.max(1)),
         metadata,
     })
+}
+
+/// GDAL's name of the stored type. The crate's own enumeration does not know complex types.
+fn type_name(band: &RasterBand<'_>) -> String {
+    // SAFETY: the band is alive; GDAL's names are static strings that end in NUL.
+    unsafe {
+        let name = gdal_sys::GDALGetDataTypeName(gdal_sys::GDALGetRasterDataType(band.c_rasterband()));
+        if name.is_null() {
+            return "Unknown".into();
+        }
+        CStr::from_ptr(name).to_string_lossy().into_owned()
+    }
 }
 
 fn metadata_of(object: &impl Metadata) -> Vec<(String, String)> {

@@ -1,7 +1,7 @@
 //! GDAL's messages, captured instead of printed.
 //!
 //! GDAL reports through a stack of error handlers that belongs to the calling thread. [`Capture`] pushes a handler that
-//! collects, and pops it when dropped; while it lives, nothing is printed and nobody else's handler is called.
+//! collects failures and warnings, and pops it when dropped; while it lives, nothing is printed and nobody else's handler is called.
 
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int, c_void, CStr};
@@ -13,9 +13,10 @@ use gdal_sys::CPLErr;
 #[derive(Debug, Default)]
 struct Messages {
     failures: Vec<String>,
+    warnings: Vec<String>,
 }
 
-/// Collects GDAL's failures on this thread while it lives.
+/// Collects GDAL's failures and warnings on this thread while it lives.
 #[derive(Debug)]
 pub(crate) struct Capture {
     messages: Box<RefCell<Messages>>,
@@ -24,7 +25,8 @@ pub(crate) struct Capture {
 }
 
 unsafe extern "C" fn collect(class: CPLErr::Type, _number: c_int, text: *const c_char) {
-    if class != CPLErr::CE_Failure && class != CPLErr::CE_Fatal || text.is_null() {
+    let is_failure = class == CPLErr::CE_Failure || class == CPLErr::CE_Fatal;
+    if !is_failure && class != CPLErr::CE_Warning || text.is_null() {
         return;
     }
     // SAFETY: GDAL passes a string that ends in NUL; the user data is the box of the guard that is still alive, as
@@ -32,7 +34,8 @@ unsafe extern "C" fn collect(class: CPLErr::Type, _number: c_int, text: *const c
     unsafe {
         let user = gdal_sys::CPLGetErrorHandlerUserData().cast::<RefCell<Messages>>();
         if let Some(Ok(mut messages)) = user.as_ref().map(RefCell::try_borrow_mut) {
-            messages.failures.push(CStr::from_ptr(text).to_string_lossy().trim().to_string());
+            let list = if is_failure { &mut messages.failures } else { &mut messages.warnings };
+            list.push(CStr::from_ptr(text).to_string_lossy().trim().to_string());
         }
     }
 }
@@ -62,6 +65,11 @@ impl Capture {
         lines.dedup();
         lines.truncate(2);
         (!lines.is_empty()).then(|| lines.join("; "))
+    }
+
+    /// The first warning.
+    pub(crate) fn warning(&self) -> Option<String> {
+        self.messages.borrow().warnings.first().map(|s| s.trim_end_matches('.').to_string())
     }
 
     /// The failures as one line, or words that say there were none.

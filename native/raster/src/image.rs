@@ -34,6 +34,13 @@ impl std::fmt::Debug for Image {
     }
 }
 
+impl Drop for Image {
+    fn drop(&mut self) {
+        let _capture = Capture::start();
+        self.handles.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
 impl Image {
     /// Opens and describes an image.
     ///

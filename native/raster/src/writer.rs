@@ -169,8 +169,9 @@ fn widest_type(fine: &ImageInfo) -> &str {
 /// An output being written. Dropped before [`Writer::finish`] it removes its temporary and leaves nothing.
 pub struct Writer {
     path: String,
+    // Before the temporary, so that it is closed before that is removed.
+    dataset: Open,
     temporary: Temporary,
-    dataset: Option<Dataset>,
     data_type: StoredType,
     spec: OutputSpec,
     block: (usize, usize),
@@ -182,6 +183,16 @@ pub struct Writer {
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer").field("path", &self.path).field("temporary", &self.temporary.0).finish_non_exhaustive()
+    }
+}
+
+/// A dataset being written. When it goes before it was taken, nobody wants to know what cannot be flushed.
+struct Open(Option<Dataset>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let _capture = Capture::start();
+        self.0 = None;
     }
 }
 
@@ -198,8 +209,38 @@ struct Temporary(String);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        unlink(&self.0);
-        unlink(&format!("{}.aux.xml", self.0));
+        if !self.0.is_empty() {
+            unlink(&self.0);
+            unlink(&format!("{}.aux.xml", self.0));
+        }
+    }
+}
+
+/// An output that is complete but for its name. Dropped before [`Complete::publish`] it leaves nothing.
+#[derive(Debug)]
+pub struct Complete {
+    path: String,
+    file: Temporary,
+    overwrite: bool,
+}
+
+impl Complete {
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Write`]; [`ErrorKind::Exists`] when a file of that name has appeared meanwhile and overwriting was not
+    /// asked for.
+    pub fn publish(self) -> Result<()> {
+        let replaces = exists(&self.path);
+        if replaces && !self.overwrite {
+            return check_output(&self.path, false);
+        }
+        rename(&self.file.0, &self.path)?;
+        if replaces {
+            // Statistics, overviews and masks of the file that was replaced.
+            [".aux.xml", ".ovr", ".msk"].iter().for_each(|extension| unlink(&format!("{}{extension}", self.path)));
+        }
+        Ok(())
     }
 }
 
@@ -218,6 +259,7 @@ impl Writer {
             Format::GTiff => merged(base, &user),
             Format::Cog => base,
         };
+        check_options(spec.format, &options, spec.threads, &user)?;
         let temporary = Temporary(temporary_beside(path, "tmp.tif"));
         let capture = Capture::start();
         let dataset = create_dataset(&temporary.0, spec, data_type, &options)
@@ -230,7 +272,7 @@ impl Writer {
         Ok(Writer {
             path: path.to_string(),
             temporary,
-            dataset: Some(dataset),
+            dataset: Open(Some(dataset)),
             data_type,
             spec: spec.clone(),
             block: (block_rows.max(1), block_cols.max(1)),
@@ -275,12 +317,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Completes the file and gives it its name. `progress` is told the finished fraction and answers whether to go on.
+    /// Completes the file and gives it its name: [`Writer::complete`], then [`Complete::publish`].
     ///
     /// # Errors
-    /// [`ErrorKind::Write`]; [`ErrorKind::Cancelled`] when `progress` answers false; [`ErrorKind::Exists`] when a file of that
-    /// name has appeared meanwhile and overwriting was not asked for.
-    pub fn finish(mut self, progress: &mut dyn FnMut(f64) -> bool) -> Result<()> {
+    /// Those of both.
+    pub fn finish(self, progress: &mut dyn FnMut(f64) -> bool) -> Result<()> {
+        self.complete(progress)?.publish()
+    }
+
+    /// Completes the file under its temporary name. `progress` is told the finished fraction and answers whether to go on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Write`]; [`ErrorKind::Cancelled`] when `progress` answers false.
+    pub fn complete(mut self, progress: &mut dyn FnMut(f64) -> bool) -> Result<Complete> {
         if !progress(0.0) {
             return Err(Error::cancelled());
         }
@@ -293,7 +342,7 @@ impl Writer {
         if self.failed {
             return Err(write_error(&self.path, "an earlier part could not be written"));
         }
-        let dataset = self.dataset.take().ok_or_else(|| Error::internal("finished twice").at(&self.path))?;
+        let dataset = self.dataset.0.take().ok_or_else(|| Error::internal("finished twice").at(&self.path))?;
         self.close(dataset)?;
         let copy = match self.spec.format {
             Format::GTiff => None,
@@ -302,17 +351,8 @@ impl Writer {
         if !progress(1.0) {
             return Err(Error::cancelled());
         }
-        let replaces = exists(&self.path);
-        if replaces && !self.spec.overwrite {
-            return check_output(&self.path, false);
-        }
-        let complete = copy.as_ref().unwrap_or(&self.temporary);
-        rename(&complete.0, &self.path)?;
-        if replaces {
-            // Statistics, overviews and masks of the file that was replaced.
-            [".aux.xml", ".ovr", ".msk"].iter().for_each(|extension| unlink(&format!("{}{extension}", self.path)));
-        }
-        Ok(())
+        let file = copy.unwrap_or_else(|| std::mem::replace(&mut self.temporary, Temporary(String::new())));
+        Ok(Complete { file, path: self.path.clone(), overwrite: self.spec.overwrite })
     }
 
     fn block_region(&self, j: usize, i: usize) -> Region {
@@ -348,7 +388,7 @@ impl Writer {
         if self.failed {
             return Err(write_error(&self.path, "an earlier part could not be written"));
         }
-        let Some(dataset) = &self.dataset else { return Err(Error::internal("written after the end").at(&self.path)) };
+        let Some(dataset) = &self.dataset.0 else { return Err(Error::internal("written after the end").at(&self.path)) };
         let capture = Capture::start();
         let at = |n: usize| c_int::try_from(n).map_err(|_| Error::internal("a raster larger than GDAL allows"));
         for (k, (values, band)) in values.outer_iter().zip(&self.spec.bands).enumerate() {
@@ -498,6 +538,24 @@ fn merged(mut defaults: Options, user: &Options) -> Options {
     defaults.retain(|(k, _)| user.iter().all(|(u, _)| u != k));
     defaults.extend(user.iter().cloned());
     defaults
+}
+
+/// Fails when GDAL does not know one of the options, or its value.
+fn check_options(format: Format, options: &Options, threads: usize, user: &Options) -> Result<()> {
+    let (driver, options) = match format {
+        Format::GTiff => (c"GTiff", options.clone()),
+        Format::Cog => (c"COG", merged(cog_options(threads), user)),
+    };
+    let capture = Capture::start();
+    let (handle, _, list) = arguments(driver, "", &options).map_err(|e| Error::new(ErrorKind::Unsupported, e))?;
+    // SAFETY: the driver and the list are alive during the call.
+    if unsafe { gdal_sys::GDALValidateCreationOptions(handle, list.as_ptr()) } != 0 {
+        return Ok(());
+    }
+    let reason = capture.warning().or_else(|| capture.text()).unwrap_or_else(|| "GDAL gives no reason".into());
+    let format = driver.to_string_lossy();
+    Err(Error::new(ErrorKind::Parameter, format!("A creation option of the output is unusable: {reason}"))
+        .with_hint(format!("gdalinfo --format {format} lists the creation options of {format} and their values.")))
 }
 
 type Arguments = (gdal_sys::GDALDriverH, CString, CslStringList);
