@@ -1,5 +1,7 @@
 //! What several methods share, one concept a file.
 
+pub mod box_sums;
 pub mod pair_order;
 pub mod pixels;
+pub mod simd;
 pub mod statistics;

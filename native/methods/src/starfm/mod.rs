@@ -1,9 +1,37 @@
-//! STARFM: spatial and temporal adaptive reflectance fusion model (Gao et al. 2006).
+//! STARFM: spatial and temporal adaptive reflectance fusion model (Gao, Masek, Schwaller and Hall 2006).
+//!
+//! ```text
+//! for every pixel and band, over the candidates i of its window in every pair k:
+//!     prediction = Σ W (F_k + C_p − C_k) / Σ W                                     equation 5
+//!     similar:   |F_k(i) − F_k(centre)| < 2 sd / classes, or the same class
+//!     kept:      S < S(centre) + σ_S  or|and  T < T(centre) + σ_T                  equations 13 to 16
+//!     W = 1 / (S · T · D),  S = |F_k − C_k|,  T = |C_k − C_p|,  D = 1 + d / A      equations 6 to 10
+//! ```
+//! where the differences are counted in units of `difference_unit` with an offset, or go through a logarithm (equation 11).
+//! The README lists every choice and where it comes from.
+//!
+//! Edges: a sample counts where F_k, C_k and C_p are valid and the window lies inside the scene; a pair takes part at a pixel
+//! where its F_k and C_k are valid; a pixel without C_p or without such a pair is not predicted; one without candidates gets
+//! the mean of F_k + C_p − C_k over its pairs.
 
+pub mod block;
+pub mod cases;
+pub mod cpu;
 pub mod parameters;
+pub mod reference;
+pub mod rules;
+pub mod window;
 
-use stfusion_core::method::{check_needs, Family, Method, MethodInfo, Plan, Reference, Request};
-use stfusion_core::{Error, ErrorKind, Result};
+use stfusion_core::method::{
+    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Reference, Request, Scene, SceneInfo, TileIn, TileOut,
+};
+use stfusion_core::{Error, ErrorKind, Exec, Result};
+
+use crate::blocks::simd::Path;
+use crate::blocks::statistics::{self, Moments};
+use block::Tolerances;
+use parameters::{Filter, ThresholdScope};
+use rules::Rules;
 
 pub use parameters::Parameters;
 
@@ -36,7 +64,141 @@ impl Method for Starfm {
     }
 
     fn plan(&self, request: &Request<'_>) -> Result<Box<dyn Plan>> {
-        check_needs(&INFO, request.scene)?;
-        Err(Error::new(ErrorKind::Unsupported, "STARFM cannot be run yet"))
+        plan(request, None)
+    }
+}
+
+/// STARFM on a chosen path, whatever the environment says: for tests and benchmarks that compare paths. The path must be available.
+#[derive(Debug, Clone, Copy)]
+pub struct StarfmOn(pub Path);
+
+impl Method for StarfmOn {
+    fn info(&self) -> &'static MethodInfo {
+        &INFO
+    }
+
+    fn plan(&self, request: &Request<'_>) -> Result<Box<dyn Plan>> {
+        plan(request, Some(self.0))
+    }
+}
+
+fn plan(request: &Request<'_>, path: Option<Path>) -> Result<Box<dyn Plan>> {
+    check_needs(&INFO, request.scene)?;
+    let parameters = Parameters::from_values(request.values)?;
+    check_window(&parameters, request.scene)?;
+    let bands = request.scene.bands;
+    for (name, values) in
+        [("uncertainty_fine", &parameters.uncertainty_fine), ("uncertainty_coarse", &parameters.uncertainty_coarse)]
+    {
+        if values.len() > 1 && values.len() != bands {
+            return Err(Error::new(
+                ErrorKind::Parameter,
+                format!("{name} has {} values; the images have {bands} bands", values.len()),
+            )
+            .with_hint(format!("Give {name} one value, or one for each of the {bands} bands.")));
+        }
+    }
+    if let Some(band) = parameters.similarity_bands.iter().find(|&&b| b > bands as i64) {
+        return Err(Error::new(
+            ErrorKind::Parameter,
+            format!("Similarity band {band} does not exist; the images have {bands} bands"),
+        )
+        .with_hint(format!("Give similarity_bands numbers between 1 and {bands}, or leave it empty.")));
+    }
+    Ok(Box::new(Planned { parameters, scene: request.scene.clone(), path }))
+}
+
+fn check_window(parameters: &Parameters, scene: &SceneInfo) -> Result<()> {
+    let longest = scene.rows.max(scene.cols);
+    if parameters.window as usize <= longest {
+        return Ok(());
+    }
+    let largest = if longest % 2 == 0 { longest - 1 } else { longest };
+    Err(Error::new(
+        ErrorKind::Parameter,
+        format!("Window size {} is larger than the image ({} x {} fine pixels)", parameters.window, scene.rows, scene.cols),
+    )
+    .with_hint(format!("Set window={largest} or smaller.")))
+}
+
+#[derive(Debug)]
+struct Planned {
+    parameters: Parameters,
+    scene: SceneInfo,
+    /// `None`: what the environment allows.
+    path: Option<Path>,
+}
+
+#[derive(Debug)]
+struct Ready {
+    job: cpu::Job,
+    derived: Vec<(String, String)>,
+}
+
+impl Plan for Planned {
+    fn cost(&self) -> Cost {
+        let half = (self.parameters.window / 2) as usize;
+        let lanes = window::lanes(Path::widest());
+        let key_planes = self.parameters.similarity_bands.len().max(1);
+        Cost { halo_px: half, bytes_per_px: 0, fixed_bytes: block::bytes(half, key_planes, lanes) }
+    }
+
+    fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
+        let (path, remark) = self.path.map_or_else(Path::from_environment, |path| (path, None));
+        if let Some(remark) = remark {
+            exec.warn(remark);
+        }
+        let pairs = self.scene.pairs.len();
+        let layers: Vec<Layer> = (0..pairs).map(Layer::Fine).collect();
+        let moments = statistics::moments(scene, &layers, exec)?;
+        let unit = self.parameters.difference_unit.unwrap_or_else(|| difference_unit(&moments));
+        let rules = Rules::new(&self.parameters, self.scene.bands, pairs, unit);
+        let table = |of: &dyn Fn(&Moments) -> f64| -> Vec<Vec<f64>> {
+            moments.iter().map(|pair| pair.iter().map(of).collect()).collect()
+        };
+        let tolerances = match self.parameters.threshold_scope {
+            ThresholdScope::Image => Tolerances::Image(table(&|m| 2.0 * m.standard_deviation() / rules.classes)),
+            ThresholdScope::Window => Tolerances::Window(table(&|m| m.mean)),
+        };
+        let deviations: Vec<String> = moments.iter().flatten().map(|m| format!("{:.6}", m.standard_deviation())).collect();
+        let derived = vec![
+            ("difference_unit".to_string(), format!("{unit}")),
+            ("standard_deviation".to_string(), deviations.join(" ")),
+            ("vectors".to_string(), path.to_string()),
+        ];
+        exec.info(format!(
+            "STARFM: vectors {path}, difference unit {unit}, standard deviation by pair and band {}",
+            deviations.join(" ")
+        ));
+        let job = cpu::Job {
+            strict: self.parameters.filter == Filter::Strict,
+            inverse_distance: rules.inverse_distances(),
+            rules,
+            tolerances,
+            bands: self.scene.bands,
+            scene: (self.scene.rows, self.scene.cols),
+            path,
+        };
+        Ok(Box::new(Ready { job, derived }))
+    }
+}
+
+/// The power of ten nearest to a 700th of the largest standard deviation: 0.0001 for reflectance, 1 for reflectance times 10,000.
+fn difference_unit(moments: &[Vec<Moments>]) -> f64 {
+    let largest = moments.iter().flatten().map(|m| m.standard_deviation()).fold(0.0, f64::max);
+    if largest > 0.0 {
+        10f64.powi((largest / 700.0).log10().round() as i32)
+    } else {
+        1e-4
+    }
+}
+
+impl Prepared for Ready {
+    fn derived(&self) -> Vec<(String, String)> {
+        self.derived.clone()
+    }
+
+    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
+        cpu::run(&self.job, tile, out, exec)
     }
 }

@@ -1,0 +1,163 @@
+//! AVX2 with fused multiply-add (8 lanes) and AVX-512F (16 lanes).
+
+use std::arch::x86_64::*;
+
+use super::Simd;
+
+/// AVX2 and FMA are available.
+#[derive(Debug, Clone, Copy)]
+pub struct Avx2(());
+
+impl Avx2 {
+    /// The token.
+    ///
+    /// # Safety
+    /// The processor must have AVX2 and FMA.
+    #[inline(always)]
+    pub unsafe fn new() -> Self {
+        Avx2(())
+    }
+}
+
+/// AVX-512F is available.
+#[derive(Debug, Clone, Copy)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// The token.
+    ///
+    /// # Safety
+    /// The processor must have AVX-512F.
+    #[inline(always)]
+    pub unsafe fn new() -> Self {
+        Avx512(())
+    }
+}
+
+/// An operation on registers, which a token allows.
+macro_rules! allowed {
+    ($e:expr) => {
+        // SAFETY: the token `self` exists, so the processor has the instructions; no memory is touched.
+        unsafe { $e }
+    };
+}
+
+impl Simd for Avx2 {
+    const WIDTH: usize = 8;
+    type V = __m256;
+    type I = __m256i;
+    type M = __m256;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::V {
+        allowed!(_mm256_set1_ps(value))
+    }
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm256_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        allowed!(_mm256_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn wrapped_more(self, a: Self::I, b: Self::I, c: Self::I) -> Self::M {
+        allowed!(_mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_add_epi32(a, b), c)))
+    }
+    #[inline(always)]
+    fn and_wrapped_more(self, m: Self::M, a: Self::I, b: Self::I, c: Self::I) -> Self::M {
+        allowed!(_mm256_and_ps(m, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_add_epi32(a, b), c))))
+    }
+    #[inline(always)]
+    fn and_less(self, m: Self::M, a: Self::V, b: Self::V) -> Self::M {
+        allowed!(_mm256_and_ps(m, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)))
+    }
+    #[inline(always)]
+    fn and_either_less(self, m: Self::M, a: Self::V, b: Self::V, c: Self::V, d: Self::V) -> Self::M {
+        allowed!(_mm256_and_ps(m, _mm256_or_ps(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b), _mm256_cmp_ps::<_CMP_LT_OQ>(c, d))))
+    }
+    #[inline(always)]
+    fn mul_add_where(self, m: Self::M, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        allowed!(_mm256_and_ps(m, _mm256_fmadd_ps(a, b, c)))
+    }
+    #[inline(always)]
+    fn keep_where(self, m: Self::M, a: Self::V) -> Self::V {
+        allowed!(_mm256_and_ps(m, a))
+    }
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::V {
+        // SAFETY: the caller gives WIDTH readable values.
+        unsafe { _mm256_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn load_int(self, from: *const i32) -> Self::I {
+        // SAFETY: the caller gives WIDTH readable values.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, a: Self::V) {
+        // SAFETY: the caller gives WIDTH writable values.
+        unsafe { _mm256_storeu_ps(to, a) }
+    }
+}
+
+impl Simd for Avx512 {
+    const WIDTH: usize = 16;
+    type V = __m512;
+    type I = __m512i;
+    type M = __mmask16;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::V {
+        allowed!(_mm512_set1_ps(value))
+    }
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm512_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        allowed!(_mm512_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn wrapped_more(self, a: Self::I, b: Self::I, c: Self::I) -> Self::M {
+        allowed!(_mm512_cmpgt_epi32_mask(_mm512_add_epi32(a, b), c))
+    }
+    #[inline(always)]
+    fn and_wrapped_more(self, m: Self::M, a: Self::I, b: Self::I, c: Self::I) -> Self::M {
+        allowed!(_mm512_mask_cmpgt_epi32_mask(m, _mm512_add_epi32(a, b), c))
+    }
+    #[inline(always)]
+    fn and_less(self, m: Self::M, a: Self::V, b: Self::V) -> Self::M {
+        allowed!(_mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(m, a, b))
+    }
+    #[inline(always)]
+    fn and_either_less(self, m: Self::M, a: Self::V, b: Self::V, c: Self::V, d: Self::V) -> Self::M {
+        let neither = allowed!(_mm512_mask_cmp_ps_mask::<_CMP_NLT_UQ>(m, a, b));
+        let neither = allowed!(_mm512_mask_cmp_ps_mask::<_CMP_NLT_UQ>(neither, c, d));
+        m & !neither
+    }
+    #[inline(always)]
+    fn mul_add_where(self, m: Self::M, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        allowed!(_mm512_maskz_fmadd_ps(m, a, b, c))
+    }
+    #[inline(always)]
+    fn keep_where(self, m: Self::M, a: Self::V) -> Self::V {
+        allowed!(_mm512_maskz_mov_ps(m, a))
+    }
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::V {
+        // SAFETY: the caller gives WIDTH readable values.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn load_int(self, from: *const i32) -> Self::I {
+        // SAFETY: the caller gives WIDTH readable values.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, a: Self::V) {
+        // SAFETY: the caller gives WIDTH writable values.
+        unsafe { _mm512_storeu_ps(to, a) }
+    }
+}

@@ -1,0 +1,448 @@
+//! A block of output pixels of one band: its planes, its bounds, and the prediction from its totals.
+//!
+//! Blocks are small enough for the second-level cache and need no memory that grows with the tile. See [`super::window`] for the layout.
+
+use stfusion_core::method::TileIn;
+use stfusion_core::{Cancel, Error, Region, Result};
+
+use super::parameters::ZeroDifference;
+use super::rules::{Rules, WeightLaw};
+use super::window::{self, Outputs, Samples, Tests, GRAIN, VALUES};
+use crate::blocks::box_sums::{self, RimmedPlane};
+use crate::blocks::simd::Path;
+
+/// Most rows of a block.
+pub const ROWS: usize = 128;
+/// Most columns of a strip.
+pub const STRIP: usize = 48;
+
+/// Images of a tile as slices, (band, row, col) of the padded tile.
+pub struct TileImages<'t, 'a> {
+    /// The tile.
+    pub tile: &'t TileIn<'a>,
+    /// Fine, coarse and classes of each pair.
+    pub pairs: Vec<(&'a [f32], &'a [f32], Option<&'a [f32]>)>,
+    /// Coarse image of the target day.
+    pub target: &'a [f32],
+}
+
+impl<'t, 'a> TileImages<'t, 'a> {
+    /// The images of `tile`.
+    ///
+    /// # Errors
+    /// Internal, when one is not C-contiguous.
+    pub fn new(tile: &'t TileIn<'a>) -> Result<Self> {
+        let contiguous = || Error::internal("an image of a tile is not contiguous");
+        let pairs = tile
+            .pairs
+            .iter()
+            .map(|p| {
+                let classes = match &p.classes {
+                    Some(c) => Some(c.to_slice().ok_or_else(contiguous)?),
+                    None => None,
+                };
+                let (fine, coarse) = (p.fine.to_slice().ok_or_else(contiguous)?, p.coarse.to_slice().ok_or_else(contiguous)?);
+                Ok((fine, coarse, classes))
+            })
+            .collect::<Result<_>>()?;
+        Ok(TileImages { tile, pairs, target: tile.target.to_slice().ok_or_else(contiguous)? })
+    }
+
+    /// Position of a pixel of `band` in the slices.
+    fn at(&self, band: usize, row: usize, col: usize) -> usize {
+        (band * self.tile.padded.rows + row) * self.tile.padded.cols + col
+    }
+}
+
+/// What a tolerance is made from: one number per pair and band, or the window around each pixel.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tolerances {
+    /// `[pair][band]`.
+    Image(Vec<Vec<f64>>),
+    /// Means of the images, `[pair][band]`, near which window statistics are taken.
+    Window(Vec<Vec<f64>>),
+}
+
+/// A block and its buffers, used for one block after the other.
+#[derive(Debug)]
+pub struct Block {
+    path: Path,
+    lanes: usize,
+    /// The block, in pixels of the tile's `region`.
+    region: Region,
+    samples: Samples,
+    outputs: Outputs,
+    /// Rows of planes before they are cut into strips: the first key plane's value, then those of [`window`].
+    line: Vec<f32>,
+    line_keys: Vec<i32>,
+    /// Values of a key plane over the block and its rim.
+    rimmed: Vec<f32>,
+    deviations: Vec<f64>,
+    /// Candidates and valid samples of each pixel, for the support.
+    pub valid: Vec<u32>,
+}
+
+/// Bytes of the buffers for blocks of the largest size.
+pub fn bytes(half: usize, key_planes: usize, lanes: usize) -> usize {
+    let (rows, span) = (ROWS + 2 * half, STRIP + GRAIN + 2 * half);
+    let outputs = ROWS * (STRIP + GRAIN) * lanes;
+    let rimmed = rows * (STRIP * lanes + 2 * half);
+    4 * rows * span * lanes * (VALUES + key_planes) + 4 * outputs * (2 * key_planes + 5) + 4 * rimmed + 12 * outputs
+}
+
+/// The blocks of an output of `rows` x `cols` pixels, of about equal size.
+pub fn blocks(path: Path, rows: usize, cols: usize) -> Vec<Region> {
+    let even = |length: usize, most: usize| length.div_ceil(length.div_ceil(most).max(1)).max(1);
+    Region::whole(rows, cols).blocks(even(rows, ROWS), even(cols, STRIP * window::lanes(path)))
+}
+
+impl Block {
+    /// Buffers without content.
+    pub fn new(path: Path) -> Self {
+        Block {
+            path,
+            lanes: window::lanes(path),
+            region: Region::new(0, 0, 0, 0),
+            samples: Samples::default(),
+            outputs: Outputs::default(),
+            line: Vec::new(),
+            line_keys: Vec::new(),
+            rimmed: Vec::new(),
+            deviations: Vec::new(),
+            valid: Vec::new(),
+        }
+    }
+
+    /// Moves to another block: totals and counts are zero.
+    fn start(&mut self, region: Region, key_planes: usize, count: bool) {
+        let span = region.cols.div_ceil(self.lanes).next_multiple_of(GRAIN);
+        let layer = region.rows * span * self.lanes;
+        let zero = |v: &mut Vec<f32>, n: usize| {
+            v.clear();
+            v.resize(n, 0.0);
+        };
+        let out = &mut self.outputs;
+        (out.rows, out.span) = (region.rows, span);
+        zero(&mut out.weight, layer);
+        zero(&mut out.value, layer);
+        zero(&mut out.count, if count { layer } else { 0 });
+        zero(&mut out.bound_s, layer);
+        zero(&mut out.bound_t, layer);
+        out.low.resize(key_planes * layer, 0);
+        out.least.resize(key_planes * layer, i32::MAX);
+        self.valid.clear();
+        self.valid.resize(if count { region.pixels() } else { 0 }, 0);
+        self.region = region;
+    }
+
+    /// Position of a pixel of the block in the layers of the outputs.
+    #[inline(always)]
+    fn output_at(&self, row: usize, col: usize) -> usize {
+        let span = self.outputs.span;
+        (row * span + col % span) * self.lanes + col / span
+    }
+
+    /// Computes the totals of `band` over the block `region` (pixels of the tile's region).
+    ///
+    /// # Errors
+    /// [`stfusion_core::ErrorKind::Cancelled`].
+    pub fn accumulate(
+        &mut self,
+        images: &TileImages<'_, '_>,
+        band: usize,
+        region: Region,
+        rules: &Rules,
+        tests: &Tests,
+        tolerances: &Tolerances,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        self.start(region, rules.similarity_bands.len().max(1), tests.count);
+        self.set_bounds(images, band, rules);
+        for k in 0..images.pairs.len() {
+            cancel.check()?;
+            self.load_pair(images, band, k, rules);
+            self.set_ranges(images, band, k, rules, tolerances);
+            window::add_pair(self.path, &self.samples, tests, &mut self.outputs, cancel)?;
+            if tests.count {
+                self.count_valid(rules.half);
+            }
+        }
+        Ok(())
+    }
+
+    /// Bounds of the filter (equations 13 and 14): the smallest or largest difference at the centre over the pairs, plus its uncertainty.
+    fn set_bounds(&mut self, images: &TileImages<'_, '_>, band: usize, rules: &Rules) {
+        let (r0, c0) = (images.tile.row_offset() + self.region.row, images.tile.col_offset() + self.region.col);
+        let sigma = rules.uncertainty[band];
+        let start = if rules.largest_bound { f32::NEG_INFINITY } else { f32::INFINITY };
+        let choose = |a: f32, b: f32| if rules.largest_bound { a.max(b) } else { a.min(b) };
+        for row in 0..self.region.rows {
+            for col in 0..self.region.cols {
+                let i = images.at(band, r0 + row, c0 + col);
+                let (mut s, mut t) = (start, start);
+                for (fine, coarse, _) in &images.pairs {
+                    if let Some(d) = Differences::of(fine[i], coarse[i], images.target[i]) {
+                        (s, t) = (choose(s, d.s), choose(t, d.t));
+                    }
+                }
+                let o = self.output_at(row, col);
+                self.outputs.bound_s[o] = rounded_up(f64::from(s) + sigma.spectral);
+                self.outputs.bound_t[o] = rounded_up(f64::from(t) + sigma.temporal);
+            }
+        }
+    }
+
+    /// Fills the planes of pair `k`.
+    fn load_pair(&mut self, images: &TileImages<'_, '_>, band: usize, k: usize, rules: &Rules) {
+        let (fine, coarse, classes) = images.pairs[k];
+        let half = rules.half;
+        let (rows, span) = (self.region.rows + 2 * half, self.outputs.span + 2 * half);
+        let width = self.outputs.span * self.lanes + 2 * half;
+        let bands: &[usize] = if classes.is_some() { &[] } else { &rules.similarity_bands };
+        let key_planes = bands.len().max(1);
+        let law = WeightLaw::new(rules, band);
+        let padded = images.tile.padded;
+        // column 0 of a line is column `left` of the padded tile, possibly outside it
+        let top = (images.tile.row_offset() + self.region.row) as isize - half as isize;
+        let left = (images.tile.col_offset() + self.region.col) as isize - half as isize;
+        let first = left.max(0) as usize;
+        let end = ((left + (self.region.cols + 2 * half) as isize).max(0) as usize).min(padded.cols);
+        let inset = (first as isize - left) as usize;
+
+        self.samples.span = span;
+        self.samples.key_planes = key_planes;
+        self.samples.keys.resize(rows * key_planes * span * self.lanes, 0);
+        self.samples.values.resize(rows * VALUES * span * self.lanes, 0.0);
+        self.line.clear();
+        self.line.resize(VALUES * width, 0.0);
+        self.line_keys.clear();
+        self.line_keys.resize(key_planes * width, window::key(f32::NAN));
+        self.rimmed.clear();
+        self.rimmed.resize(rows * (self.region.cols + 2 * half), f32::NAN);
+
+        for row in 0..rows {
+            let source = top + row as isize;
+            let inside = source >= 0 && (source as usize) < padded.rows && first < end;
+            if inside {
+                let source = source as usize;
+                let range = |b: usize| images.at(b, source, first)..images.at(b, source, first) + (end - first);
+                let n = end - first;
+                let (f, c, p) = (&fine[range(band)], &coarse[range(band)], &images.target[range(band)]);
+                let similar = match (classes, bands) {
+                    (Some(map), _) => &map[range(0)],
+                    (None, [b, ..]) => &fine[range(*b)],
+                    (None, []) => f,
+                };
+                let planes = &mut self.line[..];
+                let (s_line, rest) = planes.split_at_mut(width);
+                let (t_line, rest) = rest.split_at_mut(width);
+                let (a_line, rest) = rest.split_at_mut(width);
+                let (b_line, v_line) = rest.split_at_mut(width);
+                let to = inset..inset + n;
+                let (s_line, t_line, a_line) = (&mut s_line[to.clone()], &mut t_line[to.clone()], &mut a_line[to.clone()]);
+                let (b_line, v_line) = (&mut b_line[to.clone()], &mut v_line[to.clone()]);
+                let keys = &mut self.line_keys[to.clone()];
+                let rimmed = &mut self.rimmed[row * (self.region.cols + 2 * half)..][to];
+                for i in 0..n {
+                    let d = Differences::raw(f[i], c[i], p[i]);
+                    let valid = d.is_valid();
+                    let (a, b) = law.parts(d.s, d.t);
+                    s_line[i] = if valid { d.s } else { 0.0 };
+                    t_line[i] = if valid { d.t } else { 0.0 };
+                    a_line[i] = if valid { a } else { 0.0 };
+                    b_line[i] = if valid { b } else { 0.0 };
+                    v_line[i] = if valid { d.proposal } else { 0.0 };
+                    rimmed[i] = if valid { similar[i] } else { f32::NAN };
+                    keys[i] = window::key(rimmed[i]);
+                }
+                for (plane, &b) in bands.iter().enumerate().skip(1) {
+                    let keys = &mut self.line_keys[plane * width + inset..][..n];
+                    for (key, &value) in keys.iter_mut().zip(&fine[range(b)]) {
+                        *key = window::key(value);
+                    }
+                }
+            } else {
+                self.line.fill(0.0);
+                self.line_keys.fill(window::key(f32::NAN));
+            }
+            for plane in 0..VALUES {
+                let to = &mut self.samples.values[(row * VALUES + plane) * span * self.lanes..][..span * self.lanes];
+                cut_into_strips(&self.line[plane * width..][..width], self.outputs.span, self.lanes, to);
+            }
+            for plane in 0..key_planes {
+                let to = &mut self.samples.keys[(row * key_planes + plane) * span * self.lanes..][..span * self.lanes];
+                cut_into_strips(&self.line_keys[plane * width..][..width], self.outputs.span, self.lanes, to);
+            }
+        }
+    }
+
+    /// Sets the range of similar keys of every output pixel for pair `k`, whose planes are loaded.
+    fn set_ranges(&mut self, images: &TileImages<'_, '_>, band: usize, k: usize, rules: &Rules, tolerances: &Tolerances) {
+        let (fine, _, classes) = images.pairs[k];
+        let own = [band];
+        let bands: &[usize] = if rules.similarity_bands.is_empty() { &own } else { &rules.similarity_bands };
+        let bands = if classes.is_some() { &own } else { bands };
+        let half = rules.half;
+        let width = self.region.cols + 2 * half;
+        let layer = self.outputs.rows * self.outputs.span * self.lanes;
+        let (r0, c0) = (images.tile.row_offset() + self.region.row, images.tile.col_offset() + self.region.col);
+        // padding between strips and beyond the last column has no range
+        self.outputs.low.fill(0);
+        self.outputs.least.fill(i32::MAX);
+        for (plane, &b) in bands.iter().enumerate() {
+            let mut tolerance = match (classes, tolerances) {
+                (Some(_), _) => 0.5,
+                (None, Tolerances::Image(all)) => all[k][b],
+                (None, Tolerances::Window(_)) => 0.0,
+            };
+            let local = match (classes, tolerances) {
+                (None, Tolerances::Window(means)) => Some(means[k][b]),
+                _ => None,
+            };
+            if let Some(mean) = local {
+                self.window_deviations(images, b, fine, half, mean);
+            }
+            for row in 0..self.region.rows {
+                for col in 0..self.region.cols {
+                    let centre = if plane == 0 {
+                        self.rimmed[(row + half) * width + col + half]
+                    } else {
+                        fine[images.at(b, r0 + row, c0 + col)]
+                    };
+                    if local.is_some() {
+                        tolerance = 2.0 * self.deviations[row * self.region.cols + col] / rules.classes;
+                    }
+                    let o = plane * layer + self.output_at(row, col);
+                    (self.outputs.low[o], self.outputs.least[o]) = window::key_range(centre, tolerance);
+                }
+            }
+        }
+    }
+
+    /// Standard deviation of the fine values of a band in the window of every pixel.
+    fn window_deviations(&mut self, images: &TileImages<'_, '_>, band: usize, fine: &[f32], half: usize, mean: f64) {
+        let (rows, cols) = (self.region.rows + 2 * half, self.region.cols + 2 * half);
+        let padded = images.tile.padded;
+        let top = (images.tile.row_offset() + self.region.row) as isize - half as isize;
+        let left = (images.tile.col_offset() + self.region.col) as isize - half as isize;
+        let mut plane = vec![f32::NAN; rows * cols];
+        for row in 0..rows {
+            for col in 0..cols {
+                let (r, c) = (top + row as isize, left + col as isize);
+                if r >= 0 && c >= 0 && (r as usize) < padded.rows && (c as usize) < padded.cols {
+                    plane[row * cols + col] = fine[images.at(band, r as usize, c as usize)];
+                }
+            }
+        }
+        let plane = RimmedPlane { values: &plane, rows: self.region.rows, cols: self.region.cols, half };
+        box_sums::standard_deviations(plane, mean, &mut self.deviations);
+    }
+
+    /// Adds the valid samples of the loaded pair to the counts.
+    fn count_valid(&mut self, half: usize) {
+        let plane = RimmedPlane { values: &self.rimmed, rows: self.region.rows, cols: self.region.cols, half };
+        box_sums::add_valid_counts(plane, &mut self.valid);
+    }
+
+    /// The prediction of a pixel of the block from its totals; `NaN` where nothing can be predicted.
+    pub fn prediction(&self, images: &TileImages<'_, '_>, band: usize, row: usize, col: usize, rules: &Rules) -> f32 {
+        let (r, c) = (images.tile.row_offset() + self.region.row + row, images.tile.col_offset() + self.region.col + col);
+        let i = images.at(band, r, c);
+        let target = images.target[i];
+        let o = self.output_at(row, col);
+        let weight = self.outputs.weight[o];
+        let (mut pairs, mut increments) = (0u32, 0.0f64);
+        let (mut unchanged, mut copies, mut agrees) = (0u32, 0.0f64, false);
+        for (fine, coarse, _) in &images.pairs {
+            let Some(d) = Differences::of(fine[i], coarse[i], target) else { continue };
+            pairs += 1;
+            increments += f64::from(d.proposal);
+            agrees |= d.s == 0.0;
+            if d.t == 0.0 {
+                unchanged += 1;
+                copies += f64::from(fine[i]);
+            }
+        }
+        if pairs == 0 {
+            f32::NAN
+        } else if unchanged > 0 && rules.zero_difference != ZeroDifference::None {
+            (copies / f64::from(unchanged)) as f32
+        } else if agrees && rules.zero_difference == ZeroDifference::Both {
+            target
+        } else if weight > 0.0 {
+            self.outputs.value[o] / weight
+        } else {
+            (increments / f64::from(pairs)) as f32
+        }
+    }
+
+    /// Number of candidates of a pixel of the block, when they were counted.
+    pub fn candidates(&self, row: usize, col: usize) -> f32 {
+        self.outputs.count[self.output_at(row, col)]
+    }
+}
+
+/// Differences of one pixel and pair.
+#[derive(Debug, Clone, Copy)]
+struct Differences {
+    /// |F − C| (equation 6).
+    s: f32,
+    /// |C − C_p| (equation 7).
+    t: f32,
+    /// F + (C_p − C), of equation 5.
+    proposal: f32,
+}
+
+impl Differences {
+    /// Whatever comes out of the values.
+    #[inline(always)]
+    fn raw(fine: f32, coarse: f32, target: f32) -> Self {
+        let change = target - coarse;
+        Differences { s: (fine - coarse).abs(), t: change.abs(), proposal: fine + change }
+    }
+
+    /// Whether all three values were valid, and nothing overflowed.
+    #[inline(always)]
+    fn is_valid(self) -> bool {
+        self.s.is_finite() & self.t.is_finite() & self.proposal.is_finite()
+    }
+
+    /// `None` when a value is invalid.
+    fn of(fine: f32, coarse: f32, target: f32) -> Option<Self> {
+        Some(Self::raw(fine, coarse, target)).filter(|d| d.is_valid())
+    }
+}
+
+/// The smallest `f32` that is not below `value`: a comparison `x < value` decides the same with it.
+fn rounded_up(value: f64) -> f32 {
+    let near = value as f32;
+    if f64::from(near) < value {
+        near.next_up()
+    } else {
+        near
+    }
+}
+
+/// Writes column c of strip l, which is column `l * strip + c` of `line`, to `to[c * lanes + l]`.
+fn cut_into_strips<T: Copy>(line: &[T], strip: usize, lanes: usize, to: &mut [T]) {
+    match lanes {
+        4 => cut::<T, 4>(line, strip, to),
+        8 => cut::<T, 8>(line, strip, to),
+        16 => cut::<T, 16>(line, strip, to),
+        _ => {
+            for (i, to) in to.iter_mut().enumerate() {
+                *to = line[i % lanes * strip + i / lanes];
+            }
+        }
+    }
+}
+
+fn cut<T: Copy, const W: usize>(line: &[T], strip: usize, to: &mut [T]) {
+    let span = to.len() / W;
+    let strips: [&[T]; W] = std::array::from_fn(|l| &line[l * strip..][..span]);
+    for (c, to) in to.chunks_exact_mut(W).enumerate() {
+        for l in 0..W {
+            to[l] = strips[l][c];
+        }
+    }
+}
