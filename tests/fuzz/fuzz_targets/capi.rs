@@ -13,7 +13,7 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use stfusion::*;
 
-const ARENA: usize = 1 << 14;
+const ARENA: usize = 1 << 15;
 const KNOWN: usize = size_of::<stf_image>();
 const METHODS: [&CStr; 4] = [c"nearest_pair", c"linear_in_time", c"coarse_increment", c"starfm"];
 
@@ -23,32 +23,30 @@ enum Size {
     Any(usize),
 }
 
+/// What may be odd about a description; most are sound, so that jobs run.
 #[derive(Arbitrary, Debug, Clone, Copy)]
-enum Stride {
-    Packed,
-    Small(i16),
-    Any(isize),
-}
-
-#[derive(Arbitrary, Debug, Clone, Copy)]
-enum StructSize {
-    Known,
+enum Odd {
+    NoData,
+    Dtype(i32),
+    Shape([Size; 3]),
+    Strides([isize; 3]),
+    MaskStrides([isize; 2]),
+    Flag(i32),
+    Scale(f64, f64),
+    StructSize(usize),
     Later { words: u8, last: u64 },
-    Any(usize),
 }
 
 #[derive(Arbitrary, Debug, Clone, Copy)]
 struct Description {
-    size: StructSize,
-    data: Option<u16>,
+    data: u16,
     dtype: u8,
-    odd_dtype: Option<i32>,
-    own_shape: Option<[Size; 3]>,
-    strides: [Stride; 3],
+    strides: [i16; 3],
     nodata: Option<f64>,
-    odd_flag: Option<i32>,
-    scale: Option<(f64, f64)>,
-    mask: Option<(u16, [Stride; 2])>,
+    scale: [i8; 2],
+    mask: Option<(u16, [i8; 2])>,
+    is_odd: u8,
+    odd: Odd,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -95,14 +93,6 @@ struct Image {
     verdict: Verdict,
 }
 
-fn stride(given: Stride) -> isize {
-    match given {
-        Stride::Packed => 0,
-        Stride::Small(n) => isize::from(n),
-        Stride::Any(n) => n,
-    }
-}
-
 fn or(given: isize, packed: i128) -> i128 {
     if given == 0 {
         packed
@@ -113,18 +103,18 @@ fn or(given: isize, packed: i128) -> i128 {
 
 /// Offsets of the first byte and the one after the last, from the first pixel.
 fn reach(strides: &[i128], sizes: &[usize], pixel: i128) -> (i128, i128) {
-    let (mut low, mut high) = (0, pixel);
+    let (mut low, mut high) = (0i128, pixel);
     for (&s, &n) in strides.iter().zip(sizes) {
         let far = s.saturating_mul(n as i128 - 1);
-        low += far.min(0);
-        high += far.max(0);
+        low = far.min(0).saturating_add(low);
+        high = far.max(0).saturating_add(high);
     }
     (low, high)
 }
 
 fn place(start: usize, (low, high): (i128, i128), arena: (usize, usize), representable: bool) -> Verdict {
-    let (first, end) = (start as i128 + low, start as i128 + high);
-    if !representable || high - low > isize::MAX as i128 || first < 0 || end > usize::MAX as i128 {
+    let (first, end) = (low.saturating_add(start as i128), high.saturating_add(start as i128));
+    if !representable || high.saturating_sub(low) > isize::MAX as i128 || first < 0 || end > usize::MAX as i128 {
         Verdict::Malformed
     } else if first >= arena.0 as i128 && end <= arena.1 as i128 {
         Verdict::Inside
@@ -135,48 +125,56 @@ fn place(start: usize, (low, high): (i128, i128), arena: (usize, usize), represe
 
 impl Image {
     fn new(d: &Description, shape: [usize; 3], arena: (usize, usize)) -> Image {
-        let dtypes = [1, 2, 3, 4, 5, 6, 7, 14];
-        let dtype = d.odd_dtype.unwrap_or(dtypes[usize::from(d.dtype) % 8]);
-        let sizes = match d.own_shape {
-            None => shape,
-            Some(own) => own.map(|s| match s {
-                Size::Small(n) => usize::from(n),
-                Size::Any(n) => n,
-            }),
-        };
+        let odd = (d.is_odd % 8 == 7).then_some(d.odd);
         let at = |offset: u16| arena.0 + usize::from(offset) % ARENA;
-        let (scale, offset) = d.scale.unwrap_or((1.0, 0.0));
-        let struct_size = match d.size {
-            StructSize::Known => KNOWN,
-            StructSize::Later { words, .. } => KNOWN + 8 * usize::from(words),
-            StructSize::Any(n) => n,
-        };
-        let mask_strides = d.mask.map_or([0, 0], |m| m.1.map(stride));
-        let image = stf_image {
-            struct_size,
-            data: d.data.map_or(null_mut(), |offset| at(offset) as *mut c_void),
-            dtype,
-            bands: sizes[0],
-            rows: sizes[1],
-            cols: sizes[2],
-            band_stride: stride(d.strides[0]),
-            row_stride: stride(d.strides[1]),
-            col_stride: stride(d.strides[2]),
+        let dtypes = [6, 1, 2, 3, 4, 5, 7, 14];
+        let mut image = stf_image {
+            struct_size: KNOWN,
+            data: at(d.data) as *mut c_void,
+            dtype: dtypes[usize::from(d.dtype) % 8],
+            bands: shape[0],
+            rows: shape[1],
+            cols: shape[2],
+            band_stride: isize::from(d.strides[0]),
+            row_stride: isize::from(d.strides[1] % 1024),
+            col_stride: isize::from(d.strides[2] % 32),
             nodata: d.nodata.unwrap_or(0.0),
-            has_nodata: d.odd_flag.unwrap_or(i32::from(d.nodata.is_some())),
-            scale,
-            offset,
+            has_nodata: i32::from(d.nodata.is_some()),
+            scale: f64::from(d.scale[0]) / 16.0,
+            offset: f64::from(d.scale[1]),
             mask: d.mask.map_or(null(), |m| at(m.0) as *const u8),
-            mask_row_stride: mask_strides[0],
-            mask_col_stride: mask_strides[1],
+            mask_row_stride: d.mask.map_or(0, |m| isize::from(m.1[0])),
+            mask_col_stride: d.mask.map_or(0, |m| isize::from(m.1[1])),
         };
+        let mut later = None;
+        match odd {
+            None => {}
+            Some(Odd::NoData) => image.data = null_mut(),
+            Some(Odd::Dtype(n)) => image.dtype = n,
+            Some(Odd::Shape(sizes)) => {
+                [image.bands, image.rows, image.cols] = sizes.map(|s| match s {
+                    Size::Small(n) => usize::from(n),
+                    Size::Any(n) => n,
+                });
+            }
+            Some(Odd::Strides(s)) => [image.band_stride, image.row_stride, image.col_stride] = s,
+            Some(Odd::MaskStrides(s)) => [image.mask_row_stride, image.mask_col_stride] = s,
+            Some(Odd::Flag(n)) => image.has_nodata = n,
+            Some(Odd::Scale(scale, offset)) => (image.scale, image.offset) = (scale, offset),
+            Some(Odd::StructSize(n)) => image.struct_size = n,
+            Some(Odd::Later { words, last }) => {
+                image.struct_size = KNOWN + 8 * usize::from(words);
+                later = (words > 0).then_some((usize::from(words), last));
+            }
+        }
+        let stf_image { struct_size, dtype, scale, offset, .. } = image;
+        let sizes = [image.bands, image.rows, image.cols];
         let mut memory = Box::new(Memory([0; 513]));
         unsafe { std::ptr::from_mut(&mut *memory).cast::<stf_image>().write(image) };
-        let mut later_is_clear = true;
-        if let StructSize::Later { words: words @ 1.., last } = d.size {
-            memory.0[KNOWN / 8 + usize::from(words) - 1] = last;
-            later_is_clear = last == 0;
-        }
+        let later_is_clear = later.is_none_or(|(words, last)| {
+            memory.0[KNOWN / 8 + words - 1] = last;
+            last == 0
+        });
 
         let pixel_bytes: i128 = match dtype {
             1 | 14 => 1,
@@ -273,7 +271,7 @@ fn run(input: &Input<'_>) {
     let span = |arena: &mut Vec<u8>| (arena.as_mut_ptr().expose_provenance(), arena.as_ptr().addr() + ARENA);
     let (in_span, out_span) = (span(&mut inputs), span(&mut outputs));
     let before = outputs.clone();
-    let shape = input.shape.map(|n| usize::from(n) % 24);
+    let shape = [1 + input.shape[0] % 4, 1 + input.shape[1] % 24, 1 + input.shape[2] % 24].map(usize::from);
 
     unsafe {
         stf_context_set_progress(context, Some(progress), if input.stop { context.cast() } else { null_mut() });
