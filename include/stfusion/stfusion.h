@@ -319,13 +319,13 @@ stf_status stf_context_set_log(stf_context *context, stf_log_fn function, void *
 
 /**
  * What went wrong in the last call with this context: what, where, which value, what was expected. Empty when it
- * succeeded. Never NULL; valid until the next call with the context.
+ * succeeded. Never NULL; valid until the next call with the context, other than this one and stf_context_last_hint.
  */
 const char *stf_context_last_error(const stf_context *context);
 
 /**
  * What the user can do about the last failure. Empty when there is nothing to say. Never NULL; valid until the next call
- * with the context.
+ * with the context, other than this one and stf_context_last_error.
  */
 const char *stf_context_last_hint(const stf_context *context);
 

@@ -1,5 +1,7 @@
 //! What the boundary refuses, and how: NULL, misaligned structures, wrong sizes, foreign handles, use during a call.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::ptr::{null, null_mut};
 
