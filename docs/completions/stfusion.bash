@@ -62,7 +62,7 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__assess)
-            opts="-q -v -h --truth-mask --truth-mask-preset --data-range --fine --coarse-pair --coarse-target --pair-date --target-date --json --threads --memory --quiet --verbose --debug --config --help"
+            opts="-q -v -h --truth-mask --truth-mask-preset --data-range --fine --fine-mask --fine-mask-preset --coarse-pair --coarse-target --pair-date --target-date --json --threads --memory --quiet --verbose --debug --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -81,6 +81,14 @@ _stfusion() {
                     return 0
                     ;;
                 --fine)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fine-mask)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fine-mask-preset)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -84,6 +84,8 @@ complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l truth-mask 
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l truth-mask-preset -d 'Product preset that says which values of the mask are invalid' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l data-range -d 'Range of the values, for SSIM and PSNR; by default 1 for reflectance, else the range of the truth' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l fine -d 'Fine image of a pair; repeatable' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l fine-mask -d 'Mask of the fine image, in the order of --fine; repeatable' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l fine-mask-preset -d 'Product preset of these masks' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l coarse-pair -d 'Coarse image of the pair, in the order of --fine; repeatable' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l coarse-target -d 'Coarse image of the target day' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l pair-date -d 'Date of the pair, in the order of --fine; by default from names and metadata; repeatable' -r

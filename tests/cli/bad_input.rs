@@ -95,9 +95,12 @@ fn windows_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn a_window_larger_than_the_image_uses_what_there_is() {
+fn a_window_larger_than_the_image_is_refused() {
     let place = Place::new();
-    place.fuse(&["--method", "starfm", "--param", "window=301", "-o", "out.tif"]).succeeded();
+    let options = ["--method", "starfm", "--param", "window=301"];
+    place.refuses(&options, 1, &["Window size 301", "120 x 120 fine pixels"], "window=119");
+    let options = ["--method", "starfm", "--param", "window=119", "-o", "out.tif"];
+    place.fuse(&options).succeeded();
     assert!(stored(&place.path("out.tif"), 1).iter().all(|v| (0.0..1.0).contains(v)));
 }
 
@@ -107,10 +110,13 @@ fn one_pixel_is_an_image() {
     let value = |_, _, _| 0.25;
     Raster { rows: 1, cols: 1, value, ..fine() }.write(&place.path("f.tif"));
     Raster { rows: 1, cols: 1, value, ..coarse(value) }.write(&place.path("c.tif"));
-    for method in ["starfm", "coarse_increment", "nearest_pair"] {
-        let images = ["--method", method, "--pair", "fine=f.tif,coarse=c.tif", "--target", "coarse=c.tif", "--overwrite"];
-        place.fuse(&[&images[..], &["-o", "out.tif"]].concat()).succeeded();
-        assert_eq!(stored(&place.path("out.tif"), 1), [0.25], "{method}");
+    let images = ["--pair", "fine=f.tif,coarse=c.tif", "--target", "coarse=c.tif"];
+    let starfm = [&["--method", "starfm"], &images[..]].concat();
+    place.refuses(&starfm, 1, &["Window size 51", "1 x 1 fine pixels"], "window=1 ");
+    for method in [&["coarse_increment"][..], &["nearest_pair"], &["starfm", "--param", "window=1"]] {
+        let options = [&images[..], &["-o", "out.tif", "--overwrite", "--method"], method].concat();
+        place.fuse(&options).succeeded();
+        assert_eq!(stored(&place.path("out.tif"), 1), [0.25], "{method:?}");
     }
 }
 

@@ -197,6 +197,8 @@ fn assess() -> Command {
         .next_help_heading("Baselines")
         .args([
             repeated("fine", "IMAGE", "Fine image of a pair; repeatable"),
+            repeated("fine-mask", "IMAGE", "Mask of the fine image, in the order of --fine; repeatable"),
+            option("fine-mask-preset", "ID", "Product preset of these masks").requires("fine-mask"),
             repeated("coarse-pair", "IMAGE", "Coarse image of the pair, in the order of --fine; repeatable"),
             option("coarse-target", "IMAGE", "Coarse image of the target day"),
             repeated("pair-date", "DATE", "Date of the pair, in the order of --fine; by default from names and metadata; repeatable"),

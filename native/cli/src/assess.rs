@@ -43,6 +43,9 @@ fn request_of(options: &ArgMatches) -> Outcome<AssessRequest> {
     };
     same("--coarse-pair", coarse.len())?;
     same("--pair-date", dates.len())?;
+    let preset = names("fine-mask-preset").pop();
+    let masks: Vec<_> = names("fine-mask").into_iter().map(|path| MaskSource::file(path, preset.as_deref())).collect();
+    same("--fine-mask", masks.len())?;
     let target = image("coarse-target");
     if !coarse.is_empty() && target.is_none() {
         return Err(Failure::usage(
@@ -56,10 +59,14 @@ fn request_of(options: &ArgMatches) -> Outcome<AssessRequest> {
         truth: required("truth")?,
         truth_mask: names("truth-mask").pop().map(|path| MaskSource::file(path, names("truth-mask-preset").pop().as_deref())),
         fine: (fine.into_iter().enumerate())
-            .map(|(k, name)| DatedImage { date: dates.get(k).copied(), image: ImageSource::file(name) })
+            .map(|(k, name)| DatedImage {
+                date: dates.get(k).copied(),
+                image: ImageSource::file(name),
+                mask: masks.get(k).cloned(),
+            })
             .collect(),
         coarse: coarse.into_iter().map(ImageSource::file).collect(),
-        target: target.map(|image| DatedImage { date: target_date, image }),
+        target: target.map(|image| DatedImage { date: target_date, image, mask: None }),
         data_range: options.get_one("data-range").copied(),
         grid: Default::default(),
     })
@@ -68,6 +75,13 @@ fn request_of(options: &ArgMatches) -> Outcome<AssessRequest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn masks_belong_to_their_images_and_share_a_preset() {
+        let line = "stfusion assess p.tif t.tif --fine f1.tif --fine f2.tif --fine-mask q1.tif --fine-mask q2.tif --fine-mask-preset s2_scl";
+        let fine = parsed(line).unwrap().fine;
+        assert_eq!(fine[1].mask, Some(MaskSource::file("q2.tif", Some("s2_scl"))));
+    }
 
     fn parsed(line: &str) -> Outcome<AssessRequest> {
         let matches = crate::command().try_get_matches_from(line.split(' ')).unwrap();

@@ -254,7 +254,8 @@ impl Folder {
         let image = |name: &str| ImageSource::file(self.path(name));
         let mut fine = Vec::new();
         for pair in &names.pairs {
-            fine.push(DatedImage { date: Some(pair.date.parse::<Date>()?), image: image(&pair.fine) });
+            let mask = Some(MaskSource::file(self.path(&pair.qa), Some(QA_PRESET)));
+            fine.push(DatedImage { date: Some(pair.date.parse::<Date>()?), image: image(&pair.fine), mask });
         }
         let request = AssessRequest {
             prediction: image(PREDICTION),
@@ -262,7 +263,7 @@ impl Folder {
             truth_mask: Some(MaskSource::file(self.path(&names.truth_qa), Some(QA_PRESET))),
             fine,
             coarse: names.pairs.iter().map(|p| image(&p.coarse)).collect(),
-            target: Some(DatedImage { date: Some(names.target.parse()?), image: image(&names.coarse_target) }),
+            target: Some(DatedImage { date: Some(names.target.parse()?), image: image(&names.coarse_target), mask: None }),
             data_range: None,
             grid: job.grid.clone(),
         };
@@ -295,7 +296,7 @@ fn readme(demo: &Demo, names: &Names) -> String {
          Fine images: 30 m, UTM zone 33 north, like Landsat. Coarse images: 463 m, sinusoidal, like MODIS.\n\
          Six bands ({}), stored as reflectance x 10000.\n\n\
          Fuse:    stfusion fuse {JOB}\n\
-         Assess:  stfusion assess {PREDICTION} {} --fine {} --coarse-pair {} --coarse-target {}\n",
+         Assess:  stfusion assess {PREDICTION} {} --fine {} --fine-mask {} --fine-mask-preset {QA_PRESET} --coarse-pair {} --coarse-target {}\n",
         names.target,
         names.coarse_target,
         names.truth,
@@ -303,6 +304,7 @@ fn readme(demo: &Demo, names: &Names) -> String {
         BANDS.join(", "),
         names.truth,
         names.pairs.iter().map(|p| p.fine.as_str()).collect::<Vec<_>>().join(" --fine "),
+        names.pairs.iter().map(|p| p.qa.as_str()).collect::<Vec<_>>().join(" --fine-mask "),
         names.pairs.iter().map(|p| p.coarse.as_str()).collect::<Vec<_>>().join(" --coarse-pair "),
         names.coarse_target,
     ));

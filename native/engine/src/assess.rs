@@ -25,6 +25,9 @@ pub struct DatedImage {
     pub date: Option<Date>,
     /// The image.
     pub image: ImageSource,
+    /// Mask of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<MaskSource>,
 }
 
 /// What to assess. `fine`, `coarse` and `target` give the baselines: with fine images alone the nearest pair (and, with
@@ -234,7 +237,7 @@ fn open_scene(request: &AssessRequest) -> Result<(RasterScene, Vec<BaselineScene
     }
     let mut baselines = Vec::new();
     let target_date = request.target.as_ref().and_then(|t| t.date);
-    let fine_only: Vec<PairSource> = request.fine.iter().map(|f| alone(&f.image, &None, f.date)).collect();
+    let fine_only: Vec<PairSource> = request.fine.iter().map(|f| alone(&f.image, &f.mask, f.date)).collect();
     if let Some(first) = request.fine.first() {
         let date = target_date.or_else(|| truth.info().pairs.first().and_then(|p| p.date));
         let scene = open(&fine_only, &TargetSource { date, coarse: first.image.clone(), coarse_mask: None }, &own)?;
@@ -249,10 +252,11 @@ fn open_scene(request: &AssessRequest) -> Result<(RasterScene, Vec<BaselineScene
                 date: fine.date,
                 fine: fine.image.clone(),
                 coarse: coarse.clone(),
+                fine_mask: fine.mask.clone(),
                 ..PairSource::default()
             })
             .collect();
-        let target = TargetSource { date: target.date, coarse: target.image.clone(), coarse_mask: None };
+        let target = TargetSource { date: target.date, coarse: target.image.clone(), coarse_mask: target.mask.clone() };
         baselines.push(BaselineScene::new(open(&pairs, &target, &request.grid)?, &["coarse_increment"])?);
     }
     Ok((truth, baselines))
