@@ -190,10 +190,14 @@ impl Mesh {
     }
 
     fn interpolated(&self, j: usize, i: usize, tx: f64, ty: f64) -> (f64, f64) {
-        let at = |j: usize, i: usize| self.nodes[j * self.width + i];
-        let (a, b, c, d) = (at(j, i), at(j, i + 1), at(j + 1, i), at(j + 1, i + 1));
-        let mix = |a: f64, b: f64, t: f64| a + (b - a) * t;
-        (mix(mix(a.0, c.0, ty), mix(b.0, d.0, ty), tx), mix(mix(a.1, c.1, ty), mix(b.1, d.1, ty), tx))
+        let (left, right) = (self.on_edge(j, i, ty), self.on_edge(j, i + 1, ty));
+        (mix(left.0, right.0, tx), mix(left.1, right.1, tx))
+    }
+
+    /// Position on the vertical edge between nodes (j, i) and (j + 1, i).
+    fn on_edge(&self, j: usize, i: usize, ty: f64) -> (f64, f64) {
+        let (upper, lower) = (self.nodes[j * self.width + i], self.nodes[(j + 1) * self.width + i]);
+        (mix(upper.0, lower.0, ty), mix(upper.1, lower.1, ty))
     }
 
     /// Positions (col, row) in the image of the centres of the reference pixels `col`.. of row `row`.
@@ -201,10 +205,17 @@ impl Mesh {
         let s = self.spacing;
         let j = (row / s).min(self.nodes.len() / self.width - 2);
         let ty = (row as f64 + 0.5 - (j * s) as f64) / s as f64;
-        for (k, (c, r)) in cols_out.iter_mut().zip(rows_out).enumerate() {
-            let x = col + k;
-            let i = (x / s).min(self.width - 2);
-            (*c, *r) = self.interpolated(j, i, (x as f64 + 0.5 - (i * s) as f64) / s as f64, ty);
+        let mut k = 0;
+        while k < cols_out.len() {
+            let i = ((col + k) / s).min(self.width - 2);
+            // The last cell also serves what lies beyond it.
+            let end = if i == self.width - 2 { cols_out.len() } else { ((i + 1) * s - col).min(cols_out.len()) };
+            let (left, right) = (self.on_edge(j, i, ty), self.on_edge(j, i + 1, ty));
+            for (n, (c, r)) in cols_out[k..end].iter_mut().zip(&mut rows_out[k..end]).enumerate() {
+                let tx = ((col + k + n) as f64 + 0.5 - (i * s) as f64) / s as f64;
+                (*c, *r) = (mix(left.0, right.0, tx), mix(left.1, right.1, tx));
+            }
+            k = end;
         }
     }
 
@@ -229,4 +240,9 @@ impl Mesh {
     pub(crate) fn bytes(&self) -> usize {
         self.nodes.len() * std::mem::size_of::<(f64, f64)>()
     }
+}
+
+#[inline]
+fn mix(a: f64, b: f64, t: f64) -> f64 {
+    a + (b - a) * t
 }

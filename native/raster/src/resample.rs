@@ -9,7 +9,7 @@
 //! and the weights of the rest are scaled up. Each result depends on its position and the image alone, not on the window
 //! or the region at hand. The bilinear form `a + (b - a) t` returns a constant exactly.
 
-use ndarray::{Array3, ArrayViewMut3};
+use ndarray::{Array3, ArrayViewMut1, ArrayViewMut3};
 use stfusion_core::source::Resampling;
 use stfusion_core::Region;
 
@@ -50,100 +50,109 @@ pub(crate) fn resample(
     let Some(all) = values.as_slice() else { return };
     let plane = window.region.pixels();
     let (mut cols, mut rows) = (vec![0.0; region.cols], vec![0.0; region.cols]);
-    let mut taps: Vec<Option<Tap>> = Vec::with_capacity(region.cols);
+    let mut taps: Vec<Tap> = Vec::with_capacity(region.cols);
     for r in 0..region.rows {
         mapping.positions(region.row + r, region.col, &mut cols, &mut rows);
         taps.clear();
         taps.extend(cols.iter().zip(&rows).map(|(&c, &r)| Tap::new(window, c, r)));
         for (band, mut plane_out) in out.outer_iter_mut().enumerate() {
             let values = &all[band * plane..(band + 1) * plane];
-            let mut row = plane_out.row_mut(r);
+            let row = plane_out.row_mut(r);
             match resampling {
-                Resampling::Nearest => {
-                    for (o, tap) in row.iter_mut().zip(&taps) {
-                        *o = tap.as_ref().map_or(f32::NAN, |t| values[t.nearest]);
-                    }
-                }
-                Resampling::Bilinear => {
-                    for (o, tap) in row.iter_mut().zip(&taps) {
-                        *o = tap.as_ref().map_or(f32::NAN, |t| bilinear(values, t));
-                    }
-                }
-                Resampling::Cubic => {
-                    for (o, tap) in row.iter_mut().zip(&taps) {
-                        *o = tap.as_ref().map_or(f32::NAN, |t| cubic(values, t, window));
-                    }
-                }
+                Resampling::Nearest => fill(row, &taps, |t| values[t.nearest as usize]),
+                Resampling::Bilinear => fill(row, &taps, |t| bilinear(values, t)),
+                Resampling::Cubic => fill(row, &taps, |t| cubic(values, t, window.region.cols)),
             }
         }
     }
 }
 
-/// The pixels around a position, as indices into a plane of the window.
+#[inline]
+fn fill(row: ArrayViewMut1<'_, f32>, taps: &[Tap], value: impl Fn(&Tap) -> f32) {
+    for (o, tap) in row.into_iter().zip(taps) {
+        *o = if tap.nearest == OUTSIDE { f32::NAN } else { value(tap) };
+    }
+}
+
+/// Stands for no pixel.
+const OUTSIDE: u32 = u32::MAX;
+
+/// The pixels around a position, as indices into a plane of the window. Small, since a row of them is read for every band.
 #[derive(Debug, Clone, Copy)]
 struct Tap {
-    nearest: usize,
+    nearest: u32,
     /// Upper-left of the four pixels around.
-    first: usize,
-    /// Step to the right one and to the lower one; 0 at the border.
-    right: usize,
-    below: usize,
+    first: u32,
+    /// Step to the lower one; 0 at the border.
+    below: u32,
     /// Distance from the upper-left one's centre, 0 to 1.
     tx: f32,
     ty: f32,
-    /// Column and row of the upper-left one before the border was repeated.
-    col: isize,
-    row: isize,
+    /// Step to the right one; 0 at the border.
+    right: u8,
+    /// Whether all sixteen pixels around are pixels of the image.
+    inner: bool,
 }
 
 impl Tap {
-    fn new(window: &Window, col: f64, row: f64) -> Option<Tap> {
+    #[inline]
+    fn new(window: &Window, col: f64, row: f64) -> Tap {
+        let outside = Tap { nearest: OUTSIDE, first: 0, below: 0, tx: 0.0, ty: 0.0, right: 0, inner: false };
         if !is_inside(col, row, window.rows, window.cols) {
-            return None;
+            return outside;
         }
         let region = &window.region;
-        let (x, y) = (col - 0.5, row - 0.5);
-        let (x0, y0) = (x.floor(), y.floor());
-        let (i, j) = (x0 as isize, y0 as isize);
+        // Truncation is a floor for numbers that are not negative, and needs no call.
+        let (i, j) = ((col + 0.5) as isize - 1, (row + 0.5) as isize - 1);
+        let (tx, ty) = (col - 0.5 - i as f64, row - 0.5 - j as f64);
         let clamp = |v: isize, length: usize| v.clamp(0, length as isize - 1) as usize;
         let (i0, i1) = (clamp(i, window.cols), clamp(i + 1, window.cols));
         let (j0, j1) = (clamp(j, window.rows), clamp(j + 1, window.rows));
-        let at = |j: usize, i: usize| (j - region.row) * region.cols + (i - region.col);
-        let within = |j: usize, i: usize| {
-            (region.row..region.row + region.rows).contains(&j) && (region.col..region.col + region.cols).contains(&i)
-        };
-        let (nj, ni) = (row.floor() as usize, col.floor() as usize);
+        let at = |j: usize, i: usize| ((j - region.row) * region.cols + (i - region.col)) as u32;
+        let within = |j: usize, i: usize| j.wrapping_sub(region.row) < region.rows && i.wrapping_sub(region.col) < region.cols;
+        let (nj, ni) = (row as usize, col as usize);
         if !within(nj, ni) {
-            return None;
+            return outside;
         }
-        // A window without a margin serves the nearest pixel alone.
-        let whole = within(j0, i0) && within(j1, i1);
-        let first = if whole { at(j0, i0) } else { at(nj, ni) };
-        let (right, below) = if whole { (i1 - i0, (j1 - j0) * region.cols) } else { (0, 0) };
-        Some(Tap { nearest: at(nj, ni), first, right, below, tx: (x - x0) as f32, ty: (y - y0) as f32, col: i, row: j })
+        let nearest = at(nj, ni);
+        if !within(j0, i0) || !within(j1, i1) {
+            // A window without a margin serves the nearest pixel alone.
+            return Tap { nearest, first: nearest, ..outside };
+        }
+        let inner = i >= 1 && j >= 1 && i + 2 < window.cols as isize && j + 2 < window.rows as isize;
+        let below = ((j1 - j0) * region.cols) as u32;
+        Tap { nearest, first: at(j0, i0), below, tx: tx as f32, ty: ty as f32, right: (i1 - i0) as u8, inner }
     }
 }
 
+#[inline]
 fn bilinear(values: &[f32], t: &Tap) -> f32 {
-    let (a, b) = (values[t.first], values[t.first + t.right]);
-    let (c, d) = (values[t.first + t.below], values[t.first + t.below + t.right]);
+    let (first, right, below) = (t.first as usize, t.right as usize, t.below as usize);
+    let (a, b) = (values[first], values[first + right]);
+    let (c, d) = (values[first + below], values[first + below + right]);
     let upper = a + (b - a) * t.tx;
     let lower = c + (d - c) * t.tx;
     let value = upper + (lower - upper) * t.ty;
-    if !value.is_nan() {
-        return value;
+    if value.is_nan() {
+        bilinear_of_valid([a, b, c, d], values[t.nearest as usize], t)
+    } else {
+        value
     }
-    if values[t.nearest].is_nan() {
+}
+
+#[cold]
+fn bilinear_of_valid(corners: [f32; 4], nearest: f32, t: &Tap) -> f32 {
+    if nearest.is_nan() {
         return f32::NAN;
     }
     let (tx, ty) = (f64::from(t.tx), f64::from(t.ty));
-    let weighted = [(a, (1.0 - tx) * (1.0 - ty)), (b, tx * (1.0 - ty)), (c, (1.0 - tx) * ty), (d, tx * ty)];
-    let (mut sum, mut weights) = (0.0, 0.0);
-    for (v, w) in weighted.into_iter().filter(|(v, w)| !v.is_nan() && *w > 0.0) {
+    let weights = [(1.0 - tx) * (1.0 - ty), tx * (1.0 - ty), (1.0 - tx) * ty, tx * ty];
+    let (mut sum, mut total) = (0.0, 0.0);
+    for (v, w) in corners.into_iter().zip(weights).filter(|(v, w)| !v.is_nan() && *w > 0.0) {
         sum += w * f64::from(v);
-        weights += w;
+        total += w;
     }
-    (sum / weights) as f32
+    (sum / total) as f32
 }
 
 /// Keys's weights of the four pixels around a distance of 0 to 1 from the second.
@@ -151,13 +160,12 @@ fn keys(t: f64) -> [f64; 4] {
     [((-0.5 * t + 1.0) * t - 0.5) * t, (1.5 * t - 2.5) * t * t + 1.0, ((-1.5 * t + 2.0) * t + 0.5) * t, (0.5 * t - 0.5) * t * t]
 }
 
-fn cubic(values: &[f32], t: &Tap, window: &Window) -> f32 {
-    let border = t.col < 1 || t.row < 1 || t.col + 2 >= window.cols as isize || t.row + 2 >= window.rows as isize;
-    if border {
-        return bilinear(values, t);
-    }
-    let stride = window.region.cols;
-    let Some(corner) = t.first.checked_sub(stride + 1) else { return bilinear(values, t) };
+#[inline]
+fn cubic(values: &[f32], t: &Tap, stride: usize) -> f32 {
+    let corner = match (t.first as usize).checked_sub(stride + 1) {
+        Some(corner) if t.inner => corner,
+        _ => return bilinear(values, t),
+    };
     let (wx, wy) = (keys(f64::from(t.tx)), keys(f64::from(t.ty)));
     let mut sum = 0.0;
     for (j, wy) in wy.into_iter().enumerate() {

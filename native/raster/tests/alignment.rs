@@ -1,4 +1,5 @@
 //! Coarse images of another grid or CRS on the fine grid.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it unwraps")]
 
 mod common;
 

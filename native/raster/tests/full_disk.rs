@@ -1,5 +1,6 @@
 //! A disk that fills up. A limit on the size of files stands in for it: writes beyond it fail in the same calls. The limit
 //! is the whole process's, so this file holds one test.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it unwraps")]
 #![cfg(unix)]
 
 mod common;

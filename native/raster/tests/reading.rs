@@ -1,4 +1,5 @@
 //! Opening, describing and reading single images.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it unwraps")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Outputs: what is stored, what is declared, and what is left behind when something goes wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it unwraps")]
 
 mod common;
 
