@@ -177,8 +177,6 @@ class Fuse(StfusionAlgorithm):
 
     @staticmethod
     def _announce(report, feedback):
-        for name, value in report.get("derived", []):
-            feedback.pushInfo(f"{name}: {value}")
         feedback.pushInfo(
             tr(
                 "{cols} x {rows} pixels, {bands} bands: {percent} % of the samples predicted in {seconds} s "
