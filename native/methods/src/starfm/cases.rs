@@ -13,15 +13,48 @@ pub const PATH_TOLERANCE: f64 = 4e-6;
 /// Settings (id, text) that reach every rule.
 pub const SETTINGS: &[(&str, &[(&str, &str)])] = &[
     ("defaults", &[]),
-    ("author's program", &[("temporal_weight", "auto"), ("zero_difference", "none")]),
-    ("paper", &[("filter", "strict"), ("bound", "max"), ("difference_offset", "0"), ("within_uncertainty", "false")]),
-    ("logarithm", &[("weighting", "logarithmic"), ("filter", "strict")]),
-    ("paper's logarithm", &[("weighting", "logarithmic"), ("log_offset", "1"), ("log_scale", "0.1"), ("temporal_weight", "off")]),
-    ("local threshold", &[("threshold_scope", "window"), ("classes", "4")]),
-    ("bands together", &[("similarity_bands", "2 1"), ("classes", "3"), ("filter", "strict")]),
+    (
+        "author's program",
+        &[
+            ("filter", "loose"),
+            ("bound", "min"),
+            ("weighting", "inverse"),
+            ("temporal_weight", "auto"),
+            ("zero_difference", "none"),
+        ],
+    ),
+    (
+        "imagefusion",
+        &[
+            ("filter", "loose"),
+            ("bound", "min"),
+            ("weighting", "inverse"),
+            ("temporal_weight", "on"),
+            ("zero_difference", "none"),
+        ],
+    ),
+    (
+        "paper",
+        &[("weighting", "inverse"), ("temporal_weight", "on"), ("difference_offset", "0"), ("within_uncertainty", "false")],
+    ),
+    ("paper's logarithm", &[("log_offset", "1"), ("log_scale", "0.1"), ("temporal_weight", "off")]),
+    ("logarithm with time", &[("log_scale", "3"), ("temporal_weight", "on"), ("filter", "loose")]),
+    ("local threshold", &[("weighting", "inverse"), ("threshold_scope", "window"), ("classes", "4")]),
+    ("bands together", &[("similarity_bands", "2 1"), ("classes", "3"), ("weighting", "inverse")]),
     ("one other band", &[("similarity_bands", "2"), ("threshold_scope", "window"), ("classes", "6")]),
-    ("narrow distance", &[("spatial_importance", "1.5"), ("difference_unit", "0.01"), ("zero_difference", "both")]),
-    ("own uncertainties", &[("uncertainty_fine", "0.002 0.01"), ("uncertainty_coarse", "0.02"), ("temporal_weight", "off")]),
+    (
+        "narrow distance",
+        &[("spatial_importance", "1.5"), ("difference_unit", "0.01"), ("zero_difference", "both"), ("weighting", "inverse")],
+    ),
+    (
+        "own uncertainties",
+        &[
+            ("uncertainty_fine", "0.002 0.01"),
+            ("uncertainty_coarse", "0.02"),
+            ("weighting", "inverse"),
+            ("temporal_weight", "off"),
+        ],
+    ),
 ];
 
 /// Problems with one, two and three pairs, with gaps, with a class map, smaller than a vector and wider than a block.

@@ -124,7 +124,7 @@ mod tests {
         #[test]
         fn any_scene_agrees_with_the_reference(
             seed in 0u32..1000, rows in 5usize..24, cols in 5usize..40, half in 0usize..3, gaps in 0.0f32..0.4,
-            pairs in prop::sample::subsequence(vec![-60i16, -16, 8, 40], 1..4), which in 0usize..10,
+            pairs in prop::sample::subsequence(vec![-60i16, -16, 8, 40], 1..4), which in 0..starfm_cases::SETTINGS.len(),
         ) {
             let problem = Problem::fields(2, rows, cols, 4, &pairs, seed).with_gaps(gaps, seed);
             let (name, settings) = starfm_cases::SETTINGS[which];

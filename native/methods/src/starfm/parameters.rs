@@ -87,17 +87,17 @@ params! {
         filter: choice(Filter) {
             label: "Filter",
             help: "A similar pixel is tested twice against the centre: fine and coarse value must not differ much more than at the centre, and the coarse value must not have changed much more.",
-            default: Filter::Loose
+            default: Filter::Strict
         },
         temporal_weight: choice(TemporalWeight) {
             label: "Temporal weight",
             help: "Whether candidates whose coarse value changed less between pair and target weigh more.",
-            default: TemporalWeight::On
+            default: TemporalWeight::Auto
         },
         weighting: choice(Weighting) {
             label: "Weighting",
             help: "How the differences of a candidate become its weight. The logarithm makes weights more even.",
-            default: Weighting::Inverse
+            default: Weighting::Logarithmic
         },
         uncertainty_fine: floats {
             label: "Uncertainty of the fine images",
@@ -117,7 +117,7 @@ params! {
         bound: choice(Bound) {
             label: "Bound over pairs",
             help: "With several pairs, which one's differences at the centre a candidate is tested against.",
-            advanced: true, default: Bound::Min
+            advanced: true, default: Bound::Max
         },
         within_uncertainty: bool {
             label: "Full weight within uncertainty",
