@@ -81,23 +81,21 @@ mod tests {
     #[test]
     fn every_item_of_the_header_is_documented() {
         let text = header();
-        let mut lines = text.lines().peekable();
         let (mut before, mut items, mut bare) = ("", 0, Vec::new());
-        let mut depth = 0;
-        while let Some(line) = lines.next() {
-            let trimmed = line.trim();
-            let skipped = trimmed.is_empty() || trimmed.starts_with(['#', '*', '/', '}', ')']);
-            let starts = !skipped && before != "{continued}";
-            if starts {
+        let mut open = 0;
+        for line in text.lines().map(str::trim) {
+            let skipped = line.is_empty() || line.starts_with(['#', '*', '/', '}']);
+            if !skipped && open == 0 {
                 items += 1;
                 if !before.ends_with("*/") {
-                    bare.push(trimmed.to_string());
+                    bare.push(line.to_string());
                 }
             }
-            depth += trimmed.matches('{').count();
-            depth -= trimmed.matches('}').count().min(depth);
-            let ended = skipped || trimmed.ends_with([';', ',', '{']) && !trimmed.contains('(') || trimmed.ends_with(");");
-            before = if ended { trimmed } else { "{continued}" };
+            if !skipped {
+                open += line.matches('(').count();
+                open -= line.matches(')').count().min(open);
+            }
+            before = line;
         }
         bare.retain(|item| item != "extern \"C\" {");
         assert!(items > 80, "{items} items");
