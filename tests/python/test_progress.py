@@ -10,7 +10,6 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT
 
 import stfusion
 
@@ -48,9 +47,16 @@ def test_an_exception_of_the_progress_function_comes_back(large_scene):
     assert np.isfinite(large_scene.fuse("coarse_increment")).all()
 
 
-def test_ctrl_c_stops_the_run_without_noise(large_scene, capfd):
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_stops_the_run_without_noise(large_scene, capfd, ctrl_c):
     began = threading.Event()
-    before = signal.getsignal(signal.SIGINT)
 
     def interrupt():
         began.wait(30)
@@ -62,24 +68,26 @@ def test_ctrl_c_stops_the_run_without_noise(large_scene, capfd):
         while True:
             large_scene.fuse(**LONG, progress=lambda fraction, message: began.set())
     thread.join()
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert capfd.readouterr().err == ""
 
 
-def test_a_program_interrupted_from_outside_ends_as_python_programs_do(tmp_path):
+def test_a_program_interrupted_from_outside_ends_as_python_programs_do(ctrl_c):
     code = (
         "import numpy as np, stfusion\n"
         "f = np.random.default_rng(1).random((2, 1200, 1200), np.float32)\n"
         "print('begun', flush=True)\n"
         "while True: stfusion.fuse(stfusion.Pair(f, f), f + 1, window=101)\n"
     )
-    program = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT / "python"
-    )
-    assert program.stdout.readline() == "begun\n"
-    time.sleep(0.5)
-    program.send_signal(signal.SIGINT)
-    _, errors = program.communicate(timeout=60)
+    words = [sys.executable, "-c", code]
+    program = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert program.stdout.readline() == "begun\n"
+        time.sleep(0.5)
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=60)
+    finally:
+        program.kill()
     assert program.returncode == -signal.SIGINT
     assert errors.splitlines()[-1] == "KeyboardInterrupt"
     assert "ignored" not in errors
