@@ -190,7 +190,12 @@ fn decimals(values: &[Option<f64>]) -> usize {
 }
 
 fn number(value: Option<f64>, decimals: usize) -> String {
-    value.map_or_else(|| "-".into(), |v| format!("{v:.decimals$}"))
+    let text = value.map_or_else(|| "-".into(), |v| format!("{v:.decimals$}"));
+    // a rounded zero has no sign
+    match text.strip_prefix('-') {
+        Some(digits) if !digits.is_empty() && digits.bytes().all(|b| matches!(b, b'0' | b'.')) => digits.into(),
+        _ => text,
+    }
 }
 
 /// Rows of cells, the first column left-aligned and the others right-aligned, two blanks between.
@@ -224,7 +229,7 @@ impl Assessment {
         text.push_str(&self.score_table());
         let _ = write!(text, "\nSAM {} degrees   ERGAS {}", number(self.overall.sam_deg, 3), number(self.overall.ergas, 3));
         let _ = match self.scale {
-            Some(scale) => write!(text, " (scale {scale})"),
+            Some(scale) => write!(text, " (scale {})", (scale * 100.0).round() / 100.0),
             None => write!(text, " (scale unknown)"),
         };
         let _ = writeln!(text, "   data range of SSIM and PSNR {}", self.data_range);
