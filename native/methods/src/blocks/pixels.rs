@@ -14,7 +14,7 @@ pub struct PixelValues<'a> {
     pub target: f32,
 }
 
-/// Fills a tile with `predict(values)` of every pixel and band, and its support: one "similar pixel" where every band is
+/// Fills a tile with `predict(values)` of every pixel and band (`NaN` where it overflows), and its support: one "similar pixel" where every band is
 /// predicted, and the share of `usable` pairs, averaged over the bands.
 ///
 /// # Errors
@@ -42,6 +42,7 @@ pub fn predict_each(
                 }
                 let values = PixelValues { fine: &fine, coarse: &coarse, target: tile.target[at] };
                 let value = predict(values);
+                let value = if value.is_finite() { value } else { f32::NAN };
                 out.image[(band, row, col)] = value;
                 predicted += usize::from(!value.is_nan());
                 if out.support.is_some() {

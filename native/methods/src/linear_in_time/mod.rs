@@ -85,3 +85,46 @@ impl Prepared for Ready {
         pixels::predict_each(tile, out, exec, |v| self.predict(v), |v, k| !v.fine[k].is_nan())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cases::{self as shared, Problem};
+
+    fn compare(name: &str, problem: &Problem) {
+        let values = Default::default();
+        let got = shared::predict(&LinearInTime, &values, problem, (5, 7), false).unwrap();
+        let difference = shared::largest_difference(got.image.view(), reference::predict(problem).view()).unwrap();
+        assert!(difference <= super::cases::TOLERANCE, "{name}: {difference}");
+    }
+
+    #[test]
+    fn every_case_agrees_with_the_reference() {
+        for (name, problem) in super::cases::problems() {
+            compare(name, &problem);
+        }
+    }
+
+    #[test]
+    fn a_quarter_of_the_way_is_a_quarter_of_the_change() {
+        let mut problem = Problem::fields(1, 3, 3, 3, &[-10, 30], 5);
+        problem.pairs[0].fine.fill(0.2);
+        problem.pairs[1].fine.fill(0.6);
+        problem.pairs[1].fine[(0, 1, 1)] = f32::NAN;
+        let image = shared::predict(&LinearInTime, &Default::default(), &problem, (3, 3), false).unwrap().image;
+        assert!((image[(0, 0, 0)] - 0.3).abs() < 1e-6, "{}", image[(0, 0, 0)]);
+        assert_eq!(image[(0, 1, 1)], 0.2);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn any_dates_and_gaps_agree_with_the_reference(
+            days in prop::collection::vec(-60i16..60, 1..6), gaps in 0.0f32..0.9, seed in 0u32..1000,
+        ) {
+            compare("random", &Problem::fields(2, 9, 11, 3, &days, seed).with_gaps(gaps, seed));
+        }
+    }
+}

@@ -369,10 +369,10 @@ impl Block {
             (copies / f64::from(unchanged)) as f32
         } else if agrees && rules.zero_difference == ZeroDifference::Both {
             target
-        } else if weight > 0.0 {
+        } else if weight > 0.0 && (self.outputs.value[o] / weight).is_finite() {
             self.outputs.value[o] / weight
         } else {
-            (increments / f64::from(pairs)) as f32
+            finite((increments / f64::from(pairs)) as f32)
         }
     }
 
@@ -410,6 +410,15 @@ impl Differences {
     /// `None` when a value is invalid.
     fn of(fine: f32, coarse: f32, target: f32) -> Option<Self> {
         Some(Self::raw(fine, coarse, target)).filter(|d| d.is_valid())
+    }
+}
+
+/// `value`, or `NaN` where it overflowed.
+fn finite(value: f32) -> f32 {
+    if value.is_finite() {
+        value
+    } else {
+        f32::NAN
     }
 }
 
