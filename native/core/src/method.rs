@@ -277,14 +277,15 @@ pub struct SupportOut<'a> {
 /// # Errors
 /// [`ErrorKind::Data`] naming the method, the number got and the number needed.
 pub fn check_needs(info: &MethodInfo, scene: &SceneInfo) -> Result<()> {
+    let pairs = |n: usize| if n == 1 { "1 pair".to_string() } else { format!("{n} pairs") };
     let got = scene.pairs.len();
     let needed = match info.max_pairs {
-        Some(max) if max == info.min_pairs => format!("exactly {max}"),
-        Some(max) => format!("{} to {max}", info.min_pairs),
-        None => format!("at least {}", info.min_pairs),
+        Some(max) if max == info.min_pairs => format!("exactly {}", pairs(max)),
+        Some(max) => format!("{} to {}", info.min_pairs, pairs(max)),
+        None => format!("at least {}", pairs(info.min_pairs)),
     };
     if got < info.min_pairs || info.max_pairs.is_some_and(|max| got > max) {
-        return Err(Error::new(ErrorKind::Data, format!("{} needs {needed} pairs; the job has {got}", info.label)).with_hint(
+        return Err(Error::new(ErrorKind::Data, format!("{} needs {needed}; the job has {got}", info.label)).with_hint(
             if got < info.min_pairs {
                 "Add a pair of fine and coarse images."
             } else {
