@@ -31,6 +31,7 @@ from qgis.core import (
     QgsRasterLayer,
 )
 from scene import PAIR_DAY, TARGET_DAY, read
+from stfusion import specification
 
 
 def command_line(folder, *arguments):
@@ -42,7 +43,9 @@ def command_line(folder, *arguments):
 
 def test_a_fusion_to_a_file_is_what_the_command_line_makes(run, inputs, tmp_path):
     out = tmp_path / "out.tif"
-    results = run("stfusion:starfm", dict(inputs, OUTPUT=str(out), WINDOW=31, FILTER="strict", SPATIAL_IMPORTANCE=12.5))
+    rule = next(p for p in specification.method("starfm")["parameters"] if p["id"] == "filter")
+    other = next(option["id"] for option in rule["options"] if option["id"] != rule["default"])
+    results = run("stfusion:starfm", dict(inputs, OUTPUT=str(out), WINDOW=31, FILTER=other, SPATIAL_IMPORTANCE=12.5))
     assert results["OUTPUT"] == str(out)
     assert results["PREDICTED_FRACTION"] == 1
     assert results["SECONDS"] > 0
@@ -51,7 +54,7 @@ def test_a_fusion_to_a_file_is_what_the_command_line_makes(run, inputs, tmp_path
     assert logged == (
         f"stfusion fuse --method starfm --pair fine={inputs['INPUT']},coarse={inputs['COARSE']} "
         f"--target coarse={inputs['COARSE_TARGET']} --param window=31 "
-        f"--param filter=strict --param spatial_importance=12.5 --overwrite -o {out}"
+        f"--param filter={other} --param spatial_importance=12.5 --overwrite -o {out}"
     )
     assert run.feedback.steps[-1] == 100
     assert run.feedback.steps == sorted(run.feedback.steps)
