@@ -160,7 +160,8 @@ typedef struct stf_report stf_report;
 /**
  * Told the finished fraction (0 to 1) of the work and what is being done; returns 0 to stop the work, anything else to
  * go on. It has the signature of GDAL's progress functions. Called only on the thread that runs the job, at most 20
- * times a second. It must not use the context or the job that are running, and must not throw or jump out.
+ * times a second, and not again once it returned 0. It must not use the context or the job that are running, and must
+ * not throw or jump out.
  */
 typedef int (*stf_progress_fn)(double fraction, const char *message, void *user);
 

@@ -30,7 +30,8 @@ impl Handle for stf_context {
 
 /// Told the finished fraction (0 to 1) of the work and what is being done; returns 0 to stop the work, anything else to
 /// go on. It has the signature of GDAL's progress functions. Called only on the thread that runs the job, at most 20
-/// times a second. It must not use the context or the job that are running, and must not throw or jump out.
+/// times a second, and not again once it returned 0. It must not use the context or the job that are running, and must
+/// not throw or jump out.
 pub type stf_progress_fn = Option<unsafe extern "C" fn(fraction: f64, message: *const c_char, user: *mut c_void) -> c_int>;
 
 /// Told a log message; level 1 is a warning, 2 information, 3 for developers. May be called from worker threads, several
@@ -104,9 +105,15 @@ impl State {
         Ok(engine)
     }
 
+    /// The progress function of one run.
     pub(crate) fn progress(&self) -> impl FnMut(f64, &str) -> bool {
         let handler = self.progress;
-        move |fraction, message| handler.is_none_or(|h| h.tell(fraction, message))
+        let mut go_on = true;
+        move |fraction, message| {
+            // a function that said stop is not asked again
+            go_on = go_on && handler.is_none_or(|h| h.tell(fraction, message));
+            go_on
+        }
     }
 
     /// Keeps `text` for the caller under the name of the function that hands it out.
