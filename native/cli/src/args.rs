@@ -20,7 +20,7 @@ pub fn command() -> Command {
         )
         .after_long_help(
             "Exit codes: 0 success, 1 failure, 2 wrong command line, 130 interrupted.\n\n\
-             Environment: STFUSION_NUM_THREADS (else GDAL_NUM_THREADS) sets the number of threads, STFUSION_CPU=baseline turns off \
+             Environment: STFUSION_NUM_THREADS (else GDAL_NUM_THREADS) sets the number of threads, STFUSION_DEVICE the device that auto means, STFUSION_CPU=baseline turns off \
              the use of newer processor instructions, STFUSION_DEBUG=1 does what --debug does. GDAL's own variables work as everywhere.\n\n\
              File names are whatever GDAL opens: paths, /vsi... names, NETCDF:..., VRT. GDAL's spellings -of, -co, -ot, -a_nodata, \
              -overwrite and --config KEY VALUE are understood too.",

@@ -133,11 +133,20 @@ impl<'de> Deserialize<'de> for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// The device that runs, by name.
+    /// The device that runs, by name; `auto` means what `STFUSION_DEVICE` says, if it is set.
     ///
     /// # Errors
-    /// [`ErrorKind::Device`] when a GPU is asked for: this build computes on the processor.
+    /// [`ErrorKind::Device`] when a GPU is asked for: this build computes on the processor. [`ErrorKind::Parameter`] when
+    /// `STFUSION_DEVICE` is not a device.
     pub fn resolve(&self) -> Result<&'static str> {
+        match (self, std::env::var("STFUSION_DEVICE")) {
+            (DeviceChoice::Auto, Ok(text)) => text.parse::<DeviceChoice>().map_err(|e| e.at("STFUSION_DEVICE"))?.available(),
+            (chosen, _) => chosen.available(),
+        }
+    }
+
+    /// As [`DeviceChoice::resolve`], without a look at the environment.
+    fn available(&self) -> Result<&'static str> {
         match self {
             DeviceChoice::Auto | DeviceChoice::Cpu => Ok("cpu"),
             DeviceChoice::Cuda(_) => Err(Error::new(
@@ -324,7 +333,7 @@ mod tests {
             assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
         }
         assert!("gpu".parse::<DeviceChoice>().is_err());
-        let error = DeviceChoice::Cuda(vec![0]).resolve().unwrap_err();
+        let error = DeviceChoice::Cuda(vec![0]).available().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Device);
     }
 }
