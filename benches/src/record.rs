@@ -37,7 +37,7 @@ impl Section {
 
     /// Title, aligned table, remarks.
     pub fn to_text(&self) -> String {
-        let mut columns: Vec<&String> = Vec::new();
+        let mut columns: Vec<&String> = self.rows.iter().max_by_key(|r| r.len()).map(|r| r.keys().collect()).unwrap_or_default();
         for key in self.rows.iter().flat_map(|r| r.keys()) {
             if !columns.contains(&key) {
                 columns.push(key);

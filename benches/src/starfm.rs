@@ -5,13 +5,17 @@
 //! the tests, a multiply-add for the weight, an addition to the sum of weights, a multiply-add to the weighted sum
 //! (4 + 2 + 1 + 2); a magnitude, which clears a bit, and the masks are not counted.
 
+use ndarray::{s, Array3};
 use serde_json::json;
-use stfusion_core::method::Scene;
+use stfusion_core::method::{Layer, Scene};
 use stfusion_core::param::Values;
+use stfusion_core::Region;
 use stfusion_engine::{fuse_scene, Context, ContextOptions, MemorySize, SceneRequest};
 use stfusion_methods::blocks::simd::{path, Path};
+use stfusion_methods::cases::{Problem, ProblemPair};
+use stfusion_methods::starfm::{reference, Parameters};
 
-use crate::clock::{fastest, Seconds};
+use crate::clock::{fastest, measure, Seconds};
 use crate::images::{RepeatedScene, SumSink, BANDS};
 use crate::peak::multiply_add_gflops;
 use crate::record::Section;
@@ -48,6 +52,33 @@ pub fn predict(scene: &dyn Scene, method: &str, window: usize, context: &Context
     Ok(sink.sum)
 }
 
+/// Side of the image that the reference computes.
+const REFERENCE_SIDE: usize = 128;
+
+/// CPU nanoseconds per sample of the literal reference on one band of a corner of `scene`.
+fn reference_ns(scene: &RepeatedScene, window: usize) -> Result<f64, Failure> {
+    let side = REFERENCE_SIDE.max(window);
+    let mut values = Values::default();
+    values.set_text(Parameters::SPECS, "window", &window.to_string())?;
+    let parameters = Parameters::from_values(&values)?;
+    let read = |layer| -> Result<Array3<f32>, Failure> {
+        let mut image = Array3::from_elem((BANDS, side, side), f32::NAN);
+        scene.read(layer, Region::whole(side, side), image.view_mut())?;
+        Ok(image.slice_move(s![..1, .., ..]))
+    };
+    let pairs = (0..scene.info().pairs.len())
+        .map(|k| {
+            let gap_days = scene.info().gap_days(k).and_then(|d| i16::try_from(d).ok());
+            Ok(ProblemPair { gap_days, fine: read(Layer::Fine(k))?, coarse: read(Layer::Coarse(k))?, classes: None })
+        })
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let samples = window_samples(side, window) * pairs.len() as f64;
+    let problem = Problem { pairs, target: read(Layer::Target)? };
+    let (outcome, seconds) = measure(|| reference::predict(&parameters, &problem));
+    outcome?;
+    Ok(seconds.cpu * 1e9 / samples)
+}
+
 /// The table of `stfusion-bench starfm`.
 pub fn section(side: usize, window: usize, threads: usize, repeat: usize) -> Result<Section, Failure> {
     let mut section = Section::new(
@@ -58,6 +89,8 @@ pub fn section(side: usize, window: usize, threads: usize, repeat: usize) -> Res
     for pairs in [1, 2] {
         let scene = RepeatedScene::new(side, side, pairs);
         let samples = window_samples(side, window) * (BANDS * pairs) as f64;
+        let reference = reference_ns(&scene, window)?;
+        section.row(json!({ "pairs": pairs, "path": "reference", "threads": 1, "ns_per_sample": reference }));
         let mut plain: Option<Seconds> = None;
         for &path in Path::ALL.iter().filter(|p| p.is_available()) {
             std::env::set_var(path::VARIABLE, path.id());
@@ -80,6 +113,7 @@ pub fn section(side: usize, window: usize, threads: usize, repeat: usize) -> Res
                     "ns_at_100_gflops": ns * gflops / 100.0,
                     "x_threads": (n > 1).then(|| single.wall / seconds.wall),
                     "x_baseline": baseline.cpu / seconds.cpu,
+                    "x_reference": reference / ns,
                 }));
             }
         }
