@@ -5,9 +5,9 @@ use super::parameters::{Bound, Parameters, TemporalWeight, Weighting, ZeroDiffer
 /// Combined differences below this count as this: the very large weight that the paper gives to a zero difference.
 pub const SMALLEST_PRODUCT: f64 = 1e-6;
 
-/// Products of integers meet a round uncertainty exactly, and come out on either side of it once the integers have been scaled;
-/// this much of the uncertainty is left out so that they all count as outside.
-pub const TIE_MARGIN: f64 = 1e-5;
+/// Products of whole numbers of units meet a round uncertainty exactly, and rounding of the unscaled values (some 0.0005 units
+/// for reflectance) puts them on either side of it. This part of the uncertainty is left out, so that they all count as outside.
+pub const TIE_MARGIN: f64 = 2e-3;
 
 /// Uncertainties of one band, in the unit of the images, and what follows from them.
 #[derive(Debug, Clone, Copy, PartialEq)]
