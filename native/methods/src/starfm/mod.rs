@@ -202,3 +202,109 @@ impl Prepared for Ready {
         cpu::run(&self.job, tile, out, exec)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+    use stfusion_core::param::Values;
+    use stfusion_core::Cancel;
+
+    use super::*;
+    use crate::cases::{self as shared, Problem};
+
+    fn refusal(bands: usize, rows: usize, cols: usize, settings: &[(&str, &str)]) -> Error {
+        let problem = Problem::fields(bands, rows, cols, 3, &[-16], 1);
+        let values = shared::values_of(&Starfm, settings).unwrap();
+        let scene = problem.scene().unwrap();
+        Starfm.plan(&Request { values: &values, scene: scene.info() }).err().unwrap()
+    }
+
+    #[test]
+    fn a_window_larger_than_the_image_is_refused_with_the_largest_that_fits() {
+        let error = refusal(1, 40, 30, &[]);
+        assert_eq!(error.kind(), ErrorKind::Parameter);
+        assert_eq!(error.message(), "Window size 51 is larger than the image (40 x 30 fine pixels)");
+        assert_eq!(error.hint(), Some("Set window=39 or smaller."));
+        assert_eq!(refusal(1, 1, 1, &[]).hint(), Some("Set window=1 or smaller."));
+    }
+
+    #[test]
+    fn lists_must_fit_the_bands() {
+        let error = refusal(3, 9, 9, &[("window", "5"), ("uncertainty_fine", "0.01 0.02")]);
+        assert_eq!(error.message(), "uncertainty_fine has 2 values; the images have 3 bands");
+        let error = refusal(3, 9, 9, &[("window", "5"), ("similarity_bands", "3 4")]);
+        assert_eq!(error.message(), "Similarity band 4 does not exist; the images have 3 bands");
+    }
+
+    fn predicted(problem: &Problem, values: &Values) -> ndarray::Array3<f32> {
+        shared::predict(&Starfm, values, problem, (32, 32), false).unwrap().image
+    }
+
+    #[test]
+    fn ten_thousand_times_the_values_give_ten_thousand_times_the_prediction() {
+        let values = shared::values_of(&Starfm, &[("window", "9")]).unwrap();
+        let problem = Problem::fields(2, 24, 30, 5, &[-16, 16], 4).with_gaps(0.1, 5);
+        let mut scaled = problem.clone();
+        let factor = 10_000.0;
+        scaled.target *= factor;
+        for pair in &mut scaled.pairs {
+            pair.fine *= factor;
+            pair.coarse *= factor;
+        }
+        let (small, large) = (predicted(&problem, &values), predicted(&scaled, &values));
+        let difference = shared::largest_difference((large / factor).view(), small.mapv(f64::from).view()).unwrap();
+        assert!(difference < 1e-5, "{difference}");
+    }
+
+    #[test]
+    fn the_unit_follows_the_contrast() {
+        let unit = |sd: f64| difference_unit(&[vec![Moments { count: 4, mean: 0.0, squares: 4.0 * sd * sd }]]);
+        assert_eq!([unit(0.07), unit(700.0), unit(0.0)], [1e-4, 1.0, 1e-4]);
+    }
+
+    #[test]
+    fn a_class_map_admits_pixels_of_the_class_only() {
+        // two classes with different changes, side by side; the fine values say nothing
+        let mut problem = Problem::fields(1, 12, 12, 3, &[-16], 1);
+        let east = |c: usize| c >= 6;
+        problem.pairs[0].fine.fill(0.3);
+        problem.pairs[0].coarse.fill(0.3);
+        problem.target.indexed_iter_mut().for_each(|((_, _, c), v)| *v = if east(c) { 0.5 } else { 0.31 });
+        problem.pairs[0].classes = Some(Array2::from_shape_fn((12, 12), |(_, c)| f32::from(u8::from(east(c)))));
+        let values = shared::values_of(&Starfm, &[("window", "7"), ("temporal_weight", "off")]).unwrap();
+        let image = predicted(&problem, &values);
+        for ((_, row, col), v) in image.indexed_iter() {
+            let expected = if east(col) { 0.5 } else { 0.31 };
+            assert!((v - expected).abs() < 1e-6, "row {row}, column {col}: {v}");
+        }
+    }
+
+    #[test]
+    fn a_stopped_run_says_so() {
+        let problem = Problem::fields(1, 20, 20, 4, &[-16], 1);
+        let values = shared::values_of(&Starfm, &[("window", "7")]).unwrap();
+        let scene = problem.scene().unwrap();
+        let cancel = Cancel::new();
+        cancel.request();
+        let plan = Starfm.plan(&Request { values: &values, scene: scene.info() }).unwrap();
+        let error = plan.prepare(&scene, &Exec::quiet(&cancel)).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
+    }
+
+    #[test]
+    fn what_was_derived_is_told() {
+        let problem = Problem::fields(1, 20, 20, 4, &[-16], 1);
+        let values = shared::values_of(&Starfm, &[("window", "7")]).unwrap();
+        let scene = problem.scene().unwrap();
+        let cancel = Cancel::new();
+        static LOG: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+        let sink = |_: stfusion_core::Level, text: &str| LOG.lock().unwrap().push(text.to_string());
+        let exec = Exec { cancel: &cancel, log: &sink, progress: &|_| {} };
+        let path = Path::Baseline;
+        let plan = StarfmOn(path).plan(&Request { values: &values, scene: scene.info() }).unwrap();
+        let derived = plan.prepare(&scene, &exec).unwrap().derived();
+        assert_eq!(derived[0], ("difference_unit".to_string(), "0.0001".to_string()));
+        assert_eq!(derived[2], ("vectors".to_string(), "baseline".to_string()));
+        assert!(LOG.lock().unwrap()[0].starts_with("STARFM: vectors baseline, difference unit 0.0001, standard deviation"));
+    }
+}
