@@ -127,13 +127,14 @@ static void progress_and_support(void) {
     expect(stf_context_set_log(context, note_log, &logged), "a log function is set");
     expect(stf_context_set_progress(context, note_progress, &log), "a progress function is set");
     expect(stf_job_create(context, "starfm", &job), "a STARFM job is made");
-    expect(stf_job_set_int(context, job, "window", 51), "the window is set");
+    expect(stf_job_set_int(context, job, "window", 301), "a window is set that takes a while");
     expect(stf_job_add_pair_image(context, job, "2001-11-25", &image[0], &image[1]), "its pair is added");
     expect(stf_job_set_target_image(context, job, "2002-01-12", &image[2]), "its target is set");
     status = stf_job_run_image(context, job, &image[3], NULL, &report);
     check(status == STF_STATUS_CANCELLED && report == NULL && log.calls == 1,
           "progress returning 0 stops the work, and no report is made", error_text());
 
+    expect(stf_job_set_int(context, job, "window", 31), "a smaller window is set");
     log.stop_at = 0;
     log.last = 0.0;
     expect(stf_job_run_image(context, job, &image[3], &s, &report), "the same job runs to its end");

@@ -104,7 +104,7 @@ int main() {
     moved.progress([&](double, std::string_view) { return ++calls < 1; });
     throws(STF_STATUS_CANCELLED, "Cancelled", "progress returning false cancels", [&] {
         try {
-            in.job(moved, "starfm").set("window", "101").run(stfusion::image(prediction.data(), 1, side, side));
+            in.job(moved, "starfm").set("window", "299").run(stfusion::image(prediction.data(), 1, side, side));
         } catch (const stfusion::error &e) {
             throw stfusion::error(e.status(), e.what(), "no hint is needed here");
         }
@@ -112,7 +112,7 @@ int main() {
     check(calls == 1, "and is asked no more", "it was");
     moved.progress([](double, std::string_view) -> bool { throw std::domain_error("from the callback"); });
     try {
-        in.job(moved, "starfm").set("window", 101).run(stfusion::image(prediction.data(), 1, side, side));
+        in.job(moved, "starfm").set("window", 299).run(stfusion::image(prediction.data(), 1, side, side));
         check(false, "an exception of the progress function leaves the call", "nothing was thrown");
     } catch (const std::domain_error &e) {
         check(contains(e.what(), "from the callback"), "an exception of the progress function leaves the call",

@@ -92,7 +92,10 @@ fn run_in_memory(
     let engine = state.engine()?;
     let of_job = engine.for_job(job.job.threads, job.job.memory)?;
     let engine = of_job.as_ref().unwrap_or(&engine);
-    fuse_scene(&request, &scene, &mut sink, engine, &mut state.progress())
+    let mut progress = state.progress();
+    let report = fuse_scene(&request, &scene, &mut sink, engine, &mut progress)?;
+    progress(1.0, "Done");
+    Ok(report)
 }
 
 /// What a job of files would do, without doing it: grids, dates, scale, warnings, memory, as JSON.

@@ -422,7 +422,7 @@ fn progress_stops_the_work_and_handles_in_use_are_left_alone() {
     unsafe {
         stf_job_add_pair_image(f.context, f.job, c"2001-11-25".as_ptr(), &images[0], &images[1]);
         stf_job_set_target_image(f.context, f.job, c"2002-01-12".as_ptr(), &images[2]);
-        stf_job_set_string(f.context, f.job, c"window".as_ptr(), c"101".as_ptr());
+        stf_job_set_string(f.context, f.job, c"window".as_ptr(), c"301".as_ptr());
         stf_context_set_progress(f.context, Some(meddle), (&raw mut meddler).cast());
         let status = stf_job_run_image(f.context, f.job, &images[3], null(), null_mut());
         assert_eq!(status, stf_status::Cancelled, "{}", f.error());
