@@ -1,4 +1,5 @@
 //! STARFM against predictions that the author's program and ImageFusion made from the same images, with the rules made equal.
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use stfusion_tests::{all_below, listed, rmsd, shared, stored, Files};
 

@@ -1,4 +1,5 @@
 //! Methods on real images: better than copying, near what has been published, and open about the coarse increment.
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use ndarray::Array3;
 use stfusion_core::source::Resampling;

@@ -1,4 +1,5 @@
 //! What every registered method promises, checked without any engine: a method inherits these tests by being in the registry.
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its problem has failed")]
 
 use ndarray::{Array3, Axis};
 use stfusion_core::method::{Method, Request, Scene};

@@ -16,12 +16,23 @@ pub const ROWS: usize = 128;
 /// Most columns of a strip.
 pub const STRIP: usize = 48;
 
+/// Images of one pair as slices.
+#[derive(Debug, Clone, Copy)]
+pub struct PairImages<'a> {
+    /// Fine image.
+    pub fine: &'a [f32],
+    /// Coarse image.
+    pub coarse: &'a [f32],
+    /// Class map.
+    pub classes: Option<&'a [f32]>,
+}
+
 /// Images of a tile as slices, (band, row, col) of the padded tile.
 pub struct TileImages<'t, 'a> {
     /// The tile.
     pub tile: &'t TileIn<'a>,
-    /// Fine, coarse and classes of each pair.
-    pub pairs: Vec<(&'a [f32], &'a [f32], Option<&'a [f32]>)>,
+    /// Images of each pair.
+    pub pairs: Vec<PairImages<'a>>,
     /// Coarse image of the target day.
     pub target: &'a [f32],
 }
@@ -42,7 +53,7 @@ impl<'t, 'a> TileImages<'t, 'a> {
                     None => None,
                 };
                 let (fine, coarse) = (p.fine.to_slice().ok_or_else(contiguous)?, p.coarse.to_slice().ok_or_else(contiguous)?);
-                Ok((fine, coarse, classes))
+                Ok(PairImages { fine, coarse, classes })
             })
             .collect::<Result<_>>()?;
         Ok(TileImages { tile, pairs, target: tile.target.to_slice().ok_or_else(contiguous)? })
@@ -61,6 +72,17 @@ pub enum Tolerances {
     Image(Vec<Vec<f64>>),
     /// Means of the images, `[pair][band]`, near which window statistics are taken.
     Window(Vec<Vec<f64>>),
+}
+
+/// What decides on candidates and their weights.
+#[derive(Debug, Clone, Copy)]
+pub struct Criteria<'a> {
+    /// The rules.
+    pub rules: &'a Rules,
+    /// The window and its tests.
+    pub tests: &'a Tests,
+    /// Tolerances of similarity.
+    pub tolerances: &'a Tolerances,
 }
 
 /// A block and its buffers, used for one block after the other.
@@ -151,11 +173,10 @@ impl Block {
         images: &TileImages<'_, '_>,
         band: usize,
         region: Region,
-        rules: &Rules,
-        tests: &Tests,
-        tolerances: &Tolerances,
+        criteria: Criteria<'_>,
         cancel: &Cancel,
     ) -> Result<()> {
+        let Criteria { rules, tests, tolerances } = criteria;
         self.start(region, rules.similarity_bands.len().max(1), tests.count);
         self.set_bounds(images, band, rules);
         for k in 0..images.pairs.len() {
@@ -180,7 +201,7 @@ impl Block {
             for col in 0..self.region.cols {
                 let i = images.at(band, r0 + row, c0 + col);
                 let (mut s, mut t) = (start, start);
-                for (fine, coarse, _) in &images.pairs {
+                for &PairImages { fine, coarse, .. } in &images.pairs {
                     if let Some(d) = Differences::of(fine[i], coarse[i], images.target[i]) {
                         (s, t) = (choose(s, d.s), choose(t, d.t));
                     }
@@ -194,7 +215,7 @@ impl Block {
 
     /// Fills the planes of pair `k`.
     fn load_pair(&mut self, images: &TileImages<'_, '_>, band: usize, k: usize, rules: &Rules) {
-        let (fine, coarse, classes) = images.pairs[k];
+        let PairImages { fine, coarse, classes } = images.pairs[k];
         let half = rules.half;
         let (rows, span) = (self.region.rows + 2 * half, self.outputs.span + 2 * half);
         let width = self.outputs.span * self.lanes + 2 * half;
@@ -278,7 +299,7 @@ impl Block {
 
     /// Sets the range of similar keys of every output pixel for pair `k`, whose planes are loaded.
     fn set_ranges(&mut self, images: &TileImages<'_, '_>, band: usize, k: usize, rules: &Rules, tolerances: &Tolerances) {
-        let (fine, _, classes) = images.pairs[k];
+        let PairImages { fine, classes, .. } = images.pairs[k];
         let own = [band];
         let bands: &[usize] = if rules.similarity_bands.is_empty() { &own } else { &rules.similarity_bands };
         let bands = if classes.is_some() { &own } else { bands };
@@ -353,7 +374,7 @@ impl Block {
         let weight = self.outputs.weight[o];
         let (mut pairs, mut increments) = (0u32, 0.0f64);
         let (mut unchanged, mut copies, mut agrees) = (0u32, 0.0f64, false);
-        for (fine, coarse, _) in &images.pairs {
+        for &PairImages { fine, coarse, .. } in &images.pairs {
             let Some(d) = Differences::of(fine[i], coarse[i], target) else { continue };
             pairs += 1;
             increments += f64::from(d.proposal);

@@ -3,7 +3,7 @@
 use stfusion_core::method::{TileIn, TileOut};
 use stfusion_core::{Exec, Result};
 
-use super::block::{self, Block, TileImages, Tolerances};
+use super::block::{self, Block, Criteria, TileImages, Tolerances};
 use super::rules::Rules;
 use super::window::Tests;
 use crate::blocks::simd::Path;
@@ -40,11 +40,12 @@ pub fn run(job: &Job, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>)
         count: out.support.is_some(),
         inverse_distance: job.inverse_distance.clone(),
     };
+    let criteria = Criteria { rules, tests: &tests, tolerances: &job.tolerances };
     let mut buffers = Block::new(job.path);
     let pairs = images.pairs.len();
     for region in block::blocks(job.path, tile.region.rows, tile.region.cols) {
         for band in 0..job.bands {
-            buffers.accumulate(&images, band, region, rules, &tests, &job.tolerances, exec.cancel)?;
+            buffers.accumulate(&images, band, region, criteria, exec.cancel)?;
             for row in 0..region.rows {
                 for col in 0..region.cols {
                     let at = (region.row + row, region.col + col);

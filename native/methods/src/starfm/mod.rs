@@ -113,7 +113,7 @@ fn check_window(parameters: &Parameters, scene: &SceneInfo) -> Result<()> {
     if parameters.window as usize <= longest {
         return Ok(());
     }
-    let largest = if longest % 2 == 0 { longest - 1 } else { longest };
+    let largest = if longest.is_multiple_of(2) { longest - 1 } else { longest };
     Err(Error::new(
         ErrorKind::Parameter,
         format!("Window size {} is larger than the image ({} x {} fine pixels)", parameters.window, scene.rows, scene.cols),

@@ -248,7 +248,7 @@ fn check(lanes: usize, samples: &Samples, tests: &Tests, out: &Outputs) {
     let side = 2 * tests.half + 1;
     let layer = out.rows * out.span * lanes;
     let rows = out.rows + 2 * tests.half;
-    assert!(out.span % GRAIN == 0, "output columns are padded to the register tile");
+    assert!(out.span.is_multiple_of(GRAIN), "output columns are padded to the register tile");
     assert!(samples.span >= out.span + 2 * tests.half, "sample columns have a rim");
     assert!(
         samples.key_planes > 0 && samples.keys.len() >= rows * samples.key_planes * samples.span * lanes,
