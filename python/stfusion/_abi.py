@@ -114,12 +114,17 @@ PROTOTYPES = {
 
 
 class LibraryUnusable(Exception):
-    """The library cannot be used; `kind` is one of the constants above, `message` one sentence that says what to do."""
+    """The library cannot be used; `kind` is one of the constants above, `message` one sentence that says what to do.
 
-    def __init__(self, kind, message):
+    `facts` are for those who say it in words of their own: `path` of the file that was opened; `built_for` of a wrong
+    architecture; `version` and `abi` of a library of the wrong version.
+    """
+
+    def __init__(self, kind, message, **facts):
         super().__init__(kind, message)
         self.kind = kind
         self.message = message
+        self.facts = facts
 
     def __str__(self):
         return self.message
@@ -223,25 +228,36 @@ def open_library(path, abi=ABI):
     path = os.fspath(path)
     expected = file_names(abi)[0]
     try:
-        built_for = binary_architecture(path)
+        built_for, cut_off = binary_architecture(path), is_cut_off(path)
     except FileNotFoundError:
-        raise LibraryUnusable(NOT_FOUND, f"{path} does not exist: give the path of {expected}.") from None
+        raise LibraryUnusable(NOT_FOUND, f"{path} does not exist: give the path of {expected}.", path=path) from None
     except OSError as error:
-        raise LibraryUnusable(NOT_A_LIBRARY, f"{path} cannot be read ({error.strerror}): give the path of {expected}.") from error
+        raise LibraryUnusable(
+            NOT_A_LIBRARY, f"{path} cannot be read ({error.strerror}): give the path of {expected}.", path=path
+        ) from error
     if built_for is None:
-        raise LibraryUnusable(NOT_A_LIBRARY, f"{path} is not a shared library of this system: give the path of {expected}.")
+        raise LibraryUnusable(
+            NOT_A_LIBRARY, f"{path} is not a shared library of this system: give the path of {expected}.", path=path
+        )
     if built_for != architecture():
         raise LibraryUnusable(
             WRONG_ARCHITECTURE,
-            f"{path} was built for {built_for}, but this program runs on {architecture()}: install the one for it.",
+            f"{path} was built for {built_for}, but this program runs on {architecture()}: "
+            f"install the library for {architecture()}.",
+            path=path,
+            built_for=built_for,
+        )
+    if cut_off:
+        raise LibraryUnusable(
+            NOT_LOADABLE, f"{path} is incomplete ({os.path.getsize(path)} bytes): install or copy it again.", path=path
         )
     try:
-        if is_cut_off(path):
-            raise OSError("the file is cut off")
         handle = ctypes.CDLL(path)
     except OSError as error:
         raise LibraryUnusable(
-            NOT_LOADABLE, f"{path} cannot be loaded ({error}): install what it needs, or the stfusion made for this system."
+            NOT_LOADABLE,
+            f"{path} cannot be loaded ({error}): install what it needs, or the stfusion made for this system.",
+            path=path,
         ) from error
     return Library(handle, path, abi)
 
@@ -256,7 +272,9 @@ def open_on_system_path(abi=ABI):
             # a library that exists but lacks another one has that other's name, or its own with another reason, in front
             if operating_system() == "linux" and not text.startswith(f"{name}: cannot open shared object file"):
                 raise LibraryUnusable(
-                    NOT_LOADABLE, f"{name} on the system's library path cannot be loaded ({text}): install what it needs."
+                    NOT_LOADABLE,
+                    f"{name} on the system's library path cannot be loaded ({text}): install what it needs.",
+                    path=name,
                 ) from error
             continue
         return Library(handle, _path_of(handle) or name, abi)
@@ -295,20 +313,25 @@ class Library:
             self._take(handle, ("stf_abi_version", "stf_version"))
         except AttributeError as error:
             raise LibraryUnusable(
-                NOT_STFUSION, f"{path} is not the stfusion library: give the path of {file_names(abi)[0]}."
+                NOT_STFUSION, f"{path} is not the stfusion library: give the path of {file_names(abi)[0]}.", path=self.path
             ) from error
         self.abi = self.stf_abi_version()
         self.version = self.stf_version().decode("utf-8", "replace")
         if self.abi != abi:
             older = "the library" if self.abi < abi else "this program"
             raise LibraryUnusable(
-                WRONG_VERSION, f"{path} is stfusion {self.version} with ABI {self.abi}, but ABI {abi} is needed: update {older}."
+                WRONG_VERSION,
+                f"{path} is stfusion {self.version} with ABI {self.abi}, but ABI {abi} is needed: update {older} "
+                "so that both are of the same release.",
+                path=self.path,
+                version=self.version,
+                abi=self.abi,
             )
         try:
             self._take(handle, PROTOTYPES)
         except AttributeError as error:
             raise LibraryUnusable(
-                NOT_STFUSION, f"{path} is not a complete stfusion library ({error}): install it again."
+                NOT_STFUSION, f"{path} is not a complete stfusion library ({error}): install it again.", path=self.path
             ) from error
 
     def _take(self, handle, names):

@@ -83,6 +83,7 @@ def test_errors_survive_pickling():
         stfusion.Error(2, "window must be odd; got 4", "Use 5."),
         stfusion.Cancelled(),
         stfusion.LibraryUnusable("not found", "x"),
+        stfusion.LibraryUnusable("wrong architecture", "x", path="p", built_for="aarch64"),
     ):
         copy = pickle.loads(pickle.dumps(error))
         assert type(copy) is type(error)

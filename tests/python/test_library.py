@@ -74,7 +74,7 @@ def test_a_library_cut_off_by_a_broken_copy_is_reported(tmp_path):
         file.write_bytes(whole[:size])
         kind, text = refused(file)
         assert kind == "not loadable"
-        assert f"{file} cannot be loaded (the file is cut off)" in text
+        assert f"{file} is incomplete ({size} bytes): install or copy it again." in text
 
 
 def compiled(folder, code):

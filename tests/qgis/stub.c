@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Stands in for the library where a test needs one that does not fit: ABI is the number it claims, GDAL the JSON of its
- * GDAL. */
+ * GDAL. The functions that the plugin does not call are added by the test. */
 #include <stdint.h>
 
 #ifndef ABI

@@ -187,6 +187,21 @@ def test_warnings_of_the_library_reach_the_log(run, inputs):
     assert any("550 days from the target date" in warning for warning in run.feedback.warnings), run.feedback.warnings
 
 
+def test_progress_and_log_come_on_the_calling_thread(library, inputs, tmp_path):
+    pair = {"fine": inputs["INPUT"], "coarse": inputs["COARSE"], "date": "2019-01-01"}
+    target = {"coarse": inputs["COARSE_TARGET"], "date": TARGET_DAY}
+    job = {"stfusion": 1, "method": "starfm", "pairs": [pair], "target": target, "threads": 2}
+    job["output"] = {"path": str(tmp_path / "out.tif")}
+    said = {"progress": [], "log": []}
+
+    def keep(kind):
+        return lambda number, message: said[kind].append((threading.get_ident(), message)) or True
+
+    library.fuse(job, keep("progress"), keep("log"))
+    assert any("550 days" in message for _, message in said["log"])
+    assert {thread for kind in said.values() for thread, _ in kind} == {threading.get_ident()}
+
+
 @pytest.fixture
 def project():
     """An empty project, emptied again afterwards."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import LIBRARY
 from qgis.core import QgsApplication, QgsProcessingContext, QgsProcessingException, QgsProcessingFeedback, QgsSettings
-from stfusion import library as lib
-from stfusion.library import ENVIRONMENT, Search
+from stfusion import abi
+from stfusion.library import ENVIRONMENT, NO_GDAL, Search
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def problem(**where):
 
 def test_nothing_found_says_where_to_give_the_path(tmp_path):
     kind, sentence, search = problem(folder=tmp_path, prefixes=[str(tmp_path / "prefix")])
-    assert kind == lib.NOT_FOUND
+    assert kind == abi.NOT_FOUND
     assert "Settings > Options > Processing" in sentence
     assert ENVIRONMENT in sentence
     places = [line.split(":")[0] for line in search.log]
@@ -42,7 +42,7 @@ def test_nothing_found_says_where_to_give_the_path(tmp_path):
 def test_a_path_that_the_user_gave_is_never_skipped(tmp_path, monkeypatch):
     monkeypatch.setenv(ENVIRONMENT, LIBRARY)
     kind, sentence, _ = problem(setting=str(tmp_path / "nowhere.so"))
-    assert kind == lib.NOT_FOUND
+    assert kind == abi.NOT_FOUND
     assert f"{tmp_path}/nowhere.so, given by the plugin setting, does not exist" in sentence
     kind, sentence, _ = problem(setting=str(tmp_path))
     assert "is a folder without the library" in sentence
@@ -52,41 +52,41 @@ def test_a_file_that_is_no_library_is_named(tmp_path):
     text = tmp_path / "libstfusion.so"
     text.write_text("not a library")
     kind, sentence, _ = problem(setting=str(text))
-    assert kind == lib.NOT_A_LIBRARY
+    assert kind == abi.NOT_A_LIBRARY
     assert f"{text} is not a shared library of this system" in sentence
 
 
 def test_another_architecture_is_named(tmp_path):
-    foreign = {"x86_64": 183, "aarch64": 62}[lib.architecture()]
+    foreign = {"x86_64": 183, "aarch64": 62}[abi.architecture()]
     head = bytearray(Path(LIBRARY).read_bytes()[:4096])
     head[18:20] = struct.pack("<H", foreign)
     file = tmp_path / "libstfusion.so.0"
     file.write_bytes(head)
     kind, sentence, _ = problem(setting=str(file))
-    assert kind == lib.WRONG_ARCHITECTURE
+    assert kind == abi.WRONG_ARCHITECTURE
     other = {183: "aarch64", 62: "x86_64"}[foreign]
-    assert f"was built for {other}, but this QGIS runs on {lib.architecture()}" in sentence
+    assert f"was built for {other}, but this QGIS runs on {abi.architecture()}" in sentence
 
 
 def test_a_library_cut_short_is_not_given_to_the_loader(tmp_path):
     file = tmp_path / "libstfusion.so.0"
     file.write_bytes(Path(LIBRARY).read_bytes()[:-1])
     kind, sentence, _ = problem(setting=str(file))
-    assert kind == lib.NOT_LOADABLE
+    assert kind == abi.NOT_LOADABLE
     assert f"{file} is incomplete ({file.stat().st_size} bytes)" in sentence
 
 
 def test_a_library_that_lacks_another_one_is_told_from_a_missing_one(stub):
     path = stub(ABI=0, UNRESOLVED=1)
     kind, sentence, _ = problem(setting=path)
-    assert kind == lib.NOT_LOADABLE
+    assert kind == abi.NOT_LOADABLE
     assert "cannot be loaded" in sentence
     assert "function_of_no_library" in sentence
 
 
-@pytest.mark.parametrize(("abi", "remedy"), [(7, "update the plugin"), (0, None)])
-def test_another_abi_is_refused_with_both_numbers(stub, abi, remedy):
-    path = stub(ABI=abi, GDAL='"3.6.2"')
+@pytest.mark.parametrize(("number", "remedy"), [(7, "update the plugin"), (0, None)])
+def test_another_abi_is_refused_with_both_numbers(stub, number, remedy):
+    path = stub(ABI=number, GDAL='"3.6.2"')
     if remedy is None:
         search = Search(0, path)
         assert search.problem is None
@@ -94,20 +94,20 @@ def test_another_abi_is_refused_with_both_numbers(stub, abi, remedy):
         assert str(Search(3, path).problem).count("update the library") == 1
         return
     kind, sentence, _ = problem(setting=path)
-    assert kind == lib.WRONG_VERSION
-    assert f"is stfusion 9.8.7 with ABI {abi}, but this plugin needs ABI 0: {remedy}" in sentence
+    assert kind == abi.WRONG_VERSION
+    assert f"is stfusion 9.8.7 with ABI {number}, but this plugin needs ABI 0: {remedy}" in sentence
 
 
 def test_a_library_without_gdal_is_refused_but_described(stub):
     kind, sentence, search = problem(setting=stub(ABI=0))
-    assert kind == lib.NO_GDAL
+    assert kind == NO_GDAL
     assert "was built without GDAL" in sentence
     assert search.library is not None
 
 
 def test_other_and_incomplete_libraries_are_refused(stub):
     kind, sentence, _ = problem(setting=stub(ABI=0, INCOMPLETE=1))
-    assert kind == lib.NOT_STFUSION
+    assert kind == abi.NOT_STFUSION
     assert "not a complete stfusion library" in sentence
     other = next(Path("/usr/lib").glob("*/libz.so.1"), None) or next(Path("/lib").glob("*/libz.so.1"))
     kind, sentence, _ = problem(setting=str(other))
@@ -115,7 +115,7 @@ def test_other_and_incomplete_libraries_are_refused(stub):
 
 
 def test_each_place_is_searched_in_its_turn(tmp_path, monkeypatch):
-    beside = tmp_path / "plugin" / "lib" / f"{lib.operating_system()}-{lib.architecture()}"
+    beside = tmp_path / "plugin" / "lib" / f"{abi.operating_system()}-{abi.architecture()}"
     prefix = tmp_path / "prefix"
     for folder in (beside, prefix / "lib"):
         folder.mkdir(parents=True)

@@ -4,6 +4,7 @@
 import configparser
 import json
 import re
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -120,7 +121,7 @@ def test_values_are_read_as_they_are_written():
 
 
 def test_the_library_refuses_with_the_same_words(library):
-    from stfusion.library import StfusionError
+    from stfusion.abi import Error
     from stfusion.parameters import BadValue, read
 
     wrong = {
@@ -139,7 +140,7 @@ def test_the_library_refuses_with_the_same_words(library):
                 read(spec, value)
             if spec["kind"] == "ints":
                 continue
-            with pytest.raises(StfusionError) as theirs:
+            with pytest.raises(Error) as theirs:
                 library.check_job(job)
             assert str(ours.value) == theirs.value.message
             compared += 1
@@ -149,6 +150,14 @@ def test_the_library_refuses_with_the_same_words(library):
 def test_the_shipped_specification_is_that_of_the_library(library):
     theirs = library.spec()
     assert {key: value for key, value in SPEC.items() if key != "generated"} == theirs
+
+
+def test_the_prototypes_are_those_of_the_specifications_abi():
+    from stfusion import abi
+
+    assert SPEC["abi"] == abi.ABI
+    copy = Path(abi.__file__).read_text(encoding="utf-8").split("\n", 1)[1]
+    assert copy == (ROOT / "python/stfusion/_abi.py").read_text(encoding="utf-8")
 
 
 def test_the_plugin_folder_is_what_the_plugin_repository_takes():
@@ -166,7 +175,10 @@ def test_the_plugin_folder_is_what_the_plugin_repository_takes():
 def test_versions_of_qgis_are_named_in_one_file_and_qt_comes_from_qgis():
     for path in PLUGIN.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        assert "SPDX-License-Identifier: GPL-2.0-or-later" in text.splitlines()[0], path
+        if path.name == "abi.py":
+            assert text.splitlines()[1] == "# SPDX-License-Identifier: MIT OR Apache-2.0"
+        else:
+            assert "SPDX-License-Identifier: GPL-2.0-or-later" in text.splitlines()[0], path
         assert not re.search(r"\bPyQt[456]\b", text.replace("qgis.PyQt", "")), path
         assert not re.search(r"^\s*assert\b|shell\s*=\s*True", text, re.MULTILINE), path
         if path.name != "compat.py":

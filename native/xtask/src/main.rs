@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "cargo xtask gen [--check]
 
-  gen           write every generated file: C header, spec.json, job schema, reference, method pages, man pages, completions
+  gen           write every generated file: C header, the plugin's spec.json and abi.py, job schema, reference, method pages,
+                man pages, completions
   gen --check   write nothing, and fail when one of them is not what it would be";
 
 fn main() -> ExitCode {

@@ -7,9 +7,9 @@ from qgis.core import QgsProcessingAlgorithm, QgsProcessingException, QgsRasterL
 from qgis.PyQt.QtGui import QIcon
 
 from .. import settings
+from ..abi import Cancelled, Error
 from ..dates import iso_date
 from ..i18n import tr
-from ..library import Cancelled, StfusionError
 
 ICON = str(Path(__file__).resolve().parents[1] / "icon.svg")
 WARNING, INFORMATION = 1, 2
@@ -118,8 +118,8 @@ class StfusionAlgorithm(QgsProcessingAlgorithm):
         except Cancelled:
             feedback.pushInfo(tr("Cancelled: nothing was written."))
             return None
-        except StfusionError as error:
-            raise QgsProcessingException(error.text()) from error
+        except Error as error:
+            raise QgsProcessingException(str(error)) from error
 
 
 def _why_not_opened(image):
@@ -127,6 +127,6 @@ def _why_not_opened(image):
     if found.problem is None:
         try:
             found.library.image_info(image)
-        except StfusionError as error:
-            return error.text()
+        except (Error, ValueError) as error:
+            return str(error)
     return tr("{image} cannot be opened as a raster layer").format(image=image)

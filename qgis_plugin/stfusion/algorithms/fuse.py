@@ -4,9 +4,9 @@
 from qgis.core import QgsProcessingException, QgsProcessingOutputNumber, QgsProcessingOutputString
 
 from .. import compat, jobs, settings, specification, styling
+from ..abi import Error
 from ..help import method_help
 from ..i18n import tr
-from ..library import StfusionError
 from ..parameters import BadValue, name_of, read
 from .base import Refused, StfusionAlgorithm
 from .fuse_parameters import definitions
@@ -76,10 +76,8 @@ class Fuse(StfusionAlgorithm):
             job = jobs.fuse_job(self.method, {**self._read(parameters, context), "OUTPUT": "prediction.tif"})
             if settings.search().problem is None:
                 settings.search().library.check_job(job)
-        except (Refused, BadValue, jobs.BadJob) as error:
+        except (Refused, BadValue, jobs.BadJob, Error) as error:
             return False, str(error)
-        except StfusionError as error:
-            return False, error.text()
         return super().checkParameterValues(checked, context)
 
     def _read(self, parameters, context):

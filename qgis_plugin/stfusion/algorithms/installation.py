@@ -7,8 +7,8 @@ from osgeo import gdal
 from qgis.core import Qgis, QgsProcessingOutputBoolean, QgsProcessingOutputString
 
 from .. import settings, specification
+from ..abi import Error, architecture, operating_system
 from ..i18n import tr
-from ..library import StfusionError, architecture, operating_system
 from .base import StfusionAlgorithm
 
 
@@ -75,7 +75,7 @@ def report():
             lines.append(f"note: plugin and library are of different releases ({spec['version']}, {library.version})")
         try:
             lines += _describe(library.installation())
-        except (StfusionError, ValueError) as error:
+        except (Error, ValueError) as error:
             lines.append(f"problem: the library does not describe itself: {error}")
     lines.append("search:")
     lines += [f"  {line}" for line in found.log]
