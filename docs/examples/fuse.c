@@ -7,22 +7,21 @@
 
 #include <stfusion/stfusion.h>
 
-enum { BANDS = 1, ROWS = 96, COLS = 96, SCALE = 16, PIXELS = BANDS * ROWS * COLS };
+enum { ROWS = 96, COLS = 96, SCALE = 16, COARSE_ROWS = ROWS / SCALE, COARSE_COLS = COLS / SCALE };
 
-static int16_t fine[PIXELS];     /* 30 November, as stored: reflectance x 10000 */
-static float coarse[PIXELS];     /* 30 November, resampled onto the fine grid */
-static float target[PIXELS];     /* 16 January, likewise */
-static float prediction[PIXELS]; /* the fine image of 16 January */
+static int16_t fine[ROWS][COLS];               /* 30 November, as stored: reflectance x 10000 */
+static float coarse[COARSE_ROWS][COARSE_COLS]; /* 30 November */
+static float target[COARSE_ROWS][COARSE_COLS]; /* 16 January */
+static float prediction[ROWS][COLS];           /* the fine image of 16 January */
 
 /* Stripes of two crops; from one date to the other, one of them greens. */
 static void make_images(void) {
     for (int row = 0; row < ROWS; ++row) {
         for (int col = 0; col < COLS; ++col) {
-            const int i = row * COLS + col;
-            const int field = col / 24 % 2;
-            fine[i] = (int16_t)(field ? 2500 : 800);
-            coarse[i] = field ? 0.25f : 0.08f;
-            target[i] = field ? 0.35f : 0.08f;
+            const int greens = col / 32 % 2;
+            fine[row][col] = (int16_t)(greens ? 2500 : 800);
+            coarse[row / SCALE][col / SCALE] = greens ? 0.25f : 0.08f;
+            target[row / SCALE][col / SCALE] = greens ? 0.35f : 0.08f;
         }
     }
 }
@@ -41,13 +40,13 @@ int main(void) {
     stf_status status;
 
     make_images();
-    stf_image_init(fine, STF_DTYPE_I16, BANDS, ROWS, COLS, &fine_image);
+    stf_image_init(fine, STF_DTYPE_I16, 1, ROWS, COLS, &fine_image);
     fine_image.scale = 0.0001;
     fine_image.nodata = -28672;
     fine_image.has_nodata = 1;
-    stf_image_init(coarse, STF_DTYPE_F32, BANDS, ROWS, COLS, &coarse_image);
-    stf_image_init(target, STF_DTYPE_F32, BANDS, ROWS, COLS, &target_image);
-    stf_image_init(prediction, STF_DTYPE_F32, BANDS, ROWS, COLS, &prediction_image);
+    stf_image_init(coarse, STF_DTYPE_F32, 1, COARSE_ROWS, COARSE_COLS, &coarse_image);
+    stf_image_init(target, STF_DTYPE_F32, 1, COARSE_ROWS, COARSE_COLS, &target_image);
+    stf_image_init(prediction, STF_DTYPE_F32, 1, ROWS, COLS, &prediction_image);
 
     status = stf_context_create(&context);
     if (status == STF_STATUS_OK)
@@ -57,7 +56,7 @@ int main(void) {
     if (status == STF_STATUS_OK)
         status = stf_job_set_int(context, job, "window", 31);
     if (status == STF_STATUS_OK)
-        status = stf_job_set_int(context, job, "coarse_scale", SCALE);
+        status = stf_job_set_string(context, job, "coarse_resampling", "bilinear");
     if (status == STF_STATUS_OK)
         status = stf_job_add_pair_image(context, job, "2001-11-30", &fine_image, &coarse_image);
     if (status == STF_STATUS_OK)
@@ -66,7 +65,7 @@ int main(void) {
         status = stf_job_run_image(context, job, &prediction_image, NULL, &report);
 
     if (status == STF_STATUS_OK) {
-        printf("predicted %.3f and %.3f\n", prediction[0], prediction[24]);
+        printf("predicted %.2f and %.2f\n", prediction[48][16], prediction[48][48]);
         printf("%s\n", stf_report_json(report));
     } else {
         fprintf(stderr, "%s error: %s\n%s\n", stf_status_name(status), stf_context_last_error(context),

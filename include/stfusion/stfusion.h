@@ -374,14 +374,18 @@ stf_status stf_job_set_bool(stf_context *context, stf_job *job, const char *name
  * Sets a parameter of the method, or an option of the job, from text. Any kind may be written as text: "51", "0.5",
  * "true", "auto", a choice, a list as "0.01 0.02".
  *
- * Options of every job: device ("auto", "cpu"), memory ("4GiB", "auto"), threads (0: as many as the context).
+ * Options of every job: device ("auto", "cpu"), memory ("4GiB", "auto"), threads (0: as many as the context),
+ * coarse_resampling ("nearest", "bilinear", "cubic").
  * Options of jobs of files: output (name), format ("GTiff", "COG"), support (name of the support layer's file),
  * creation_option (KEY=VALUE, may be set repeatedly), data_type ("Int16", ...), nodata, overwrite (true or false),
- * coarse_resampling ("nearest", "bilinear", "cubic"), bands ("[[1,1],[2,2]]": fine and coarse band, counted from 1),
- * ignore_units (true or false). Option of jobs in memory: coarse_scale (fine pixels per coarse-pixel side).
+ * bands ("[[1,1],[2,2]]": fine and coarse band, counted from 1), ignore_units (true or false).
+ * Option of jobs in memory: coarse_scale (fine pixels per coarse-pixel side; needed when coarse images are resampled already).
  * An unknown name is an error whose hint lists the valid ones.
  */
-stf_status stf_job_set_string(stf_context *context, stf_job *job, const char *name, const char *value);
+stf_status stf_job_set_string(stf_context *context,
+                              stf_job *job,
+                              const char *name,
+                              const char *value);
 
 /**
  * Adds a pair of files: names that GDAL can open, and the day as "YYYY-MM-DD", or NULL to take it from names and metadata.
@@ -426,8 +430,10 @@ stf_status stf_job_set_target_mask(stf_context *context, stf_job *job, const cha
 stf_status stf_job_to_json(stf_context *context, const stf_job *job, const char **out);
 
 /**
- * Adds a pair of images in memory, with the day as "YYYY-MM-DD" or NULL. Both have the shape of the target; the coarse
- * image is on the fine grid. The structures are copied; the pixels must stay in place, unchanged, until the last run.
+ * Adds a pair of images in memory, with the day as "YYYY-MM-DD" or NULL. All fine images of a job have one shape. A coarse
+ * image has it too, or its rows and columns are those of the fine image divided by a whole number, the scale; then it is
+ * aligned at the corner and resampled (coarse_resampling). The structures are copied; the pixels must stay in place,
+ * unchanged, until the last run.
  */
 stf_status stf_job_add_pair_image(stf_context *context,
                                   stf_job *job,
@@ -441,10 +447,12 @@ stf_status stf_job_add_pair_image(stf_context *context,
 stf_status stf_job_set_pair_class_image(stf_context *context, stf_job *job, size_t pair, const stf_image *classes);
 
 /**
- * Sets the day to predict ("YYYY-MM-DD" or NULL) and its coarse image in memory, on the fine grid.
- * The structure is copied; the pixels must stay in place, unchanged, until the last run.
+ * Sets the day to predict ("YYYY-MM-DD" or NULL) and its coarse image in memory, as in stf_job_add_pair_image. The structure is copied; the pixels must stay in place, unchanged, until the last run.
  */
-stf_status stf_job_set_target_image(stf_context *context, stf_job *job, const char *date, const stf_image *coarse);
+stf_status stf_job_set_target_image(stf_context *context,
+                                    stf_job *job,
+                                    const char *date,
+                                    const stf_image *coarse);
 
 /**
  * Runs a job of files: reads them, fuses, writes the output beside a record of what was done. `report` may be NULL;
@@ -453,7 +461,7 @@ stf_status stf_job_set_target_image(stf_context *context, stf_job *job, const ch
 stf_status stf_job_run(stf_context *context, const stf_job *job, stf_report **report);
 
 /**
- * Runs a job of images in memory. `prediction` describes the memory to fill, of the target's shape, which overlaps no
+ * Runs a job of images in memory. `prediction` describes the memory to fill, of the fine images' shape, which overlaps no
  * other image; whole numbers are rounded and saturated, and pixels that cannot be predicted become nodata (NaN without
  * one). `support` may be NULL; otherwise it has 4 bands: number of similar pixels, valid fraction, days to the nearest
  * pair, extrapolated (1) or not (0). `report` may be NULL. When it fails, the outputs hold anything.

@@ -307,7 +307,7 @@ class job {
         return *this;
     }
 
-    /// A pair of images in memory, both on the fine grid.
+    /// A pair of images in memory.
     template <class Fine, class Coarse>
     job &add_pair(const std::string &date, const image<Fine> &fine, const image<Coarse> &coarse) {
         session_->check(stf_job_add_pair_image(session_->get(), job_.get(), detail::or_null(date), fine.c_image(),
@@ -341,7 +341,7 @@ class job {
         return *this;
     }
 
-    /// The day to predict and its coarse image in memory, on the fine grid.
+    /// The day to predict and its coarse image in memory.
     template <class T>
     job &set_target(const std::string &date, const image<T> &coarse) {
         session_->check(stf_job_set_target_image(session_->get(), job_.get(), detail::or_null(date), coarse.c_image()));

@@ -344,11 +344,12 @@ pub unsafe extern "C" fn stf_job_set_bool(
 /// Sets a parameter of the method, or an option of the job, from text. Any kind may be written as text: "51", "0.5",
 /// "true", "auto", a choice, a list as "0.01 0.02".
 ///
-/// Options of every job: device ("auto", "cpu"), memory ("4GiB", "auto"), threads (0: as many as the context).
+/// Options of every job: device ("auto", "cpu"), memory ("4GiB", "auto"), threads (0: as many as the context),
+/// coarse_resampling ("nearest", "bilinear", "cubic").
 /// Options of jobs of files: output (name), format ("GTiff", "COG"), support (name of the support layer's file),
 /// creation_option (KEY=VALUE, may be set repeatedly), data_type ("Int16", ...), nodata, overwrite (true or false),
-/// coarse_resampling ("nearest", "bilinear", "cubic"), bands ("[[1,1],[2,2]]": fine and coarse band, counted from 1),
-/// ignore_units (true or false). Option of jobs in memory: coarse_scale (fine pixels per coarse-pixel side).
+/// bands ("[[1,1],[2,2]]": fine and coarse band, counted from 1), ignore_units (true or false).
+/// Option of jobs in memory: coarse_scale (fine pixels per coarse-pixel side; needed when coarse images are resampled already).
 /// An unknown name is an error whose hint lists the valid ones.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_set_string(
@@ -480,8 +481,10 @@ pub unsafe extern "C" fn stf_job_to_json(context: *mut stf_context, job: *const 
     })
 }
 
-/// Adds a pair of images in memory, with the day as "YYYY-MM-DD" or NULL. Both have the shape of the target; the coarse
-/// image is on the fine grid. The structures are copied; the pixels must stay in place, unchanged, until the last run.
+/// Adds a pair of images in memory, with the day as "YYYY-MM-DD" or NULL. All fine images of a job have one shape. A coarse
+/// image has it too, or its rows and columns are those of the fine image divided by a whole number, the scale; then it is
+/// aligned at the corner and resampled (coarse_resampling). The structures are copied; the pixels must stay in place,
+/// unchanged, until the last run.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_add_pair_image(
     context: *mut stf_context,
@@ -516,8 +519,7 @@ pub unsafe extern "C" fn stf_job_set_pair_class_image(
     })
 }
 
-/// Sets the day to predict ("YYYY-MM-DD" or NULL) and its coarse image in memory, on the fine grid.
-/// The structure is copied; the pixels must stay in place, unchanged, until the last run.
+/// Sets the day to predict ("YYYY-MM-DD" or NULL) and its coarse image in memory, as in stf_job_add_pair_image. The structure is copied; the pixels must stay in place, unchanged, until the last run.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_set_target_image(
     context: *mut stf_context,

@@ -2,6 +2,8 @@
 
 use std::ffi::{c_char, CString};
 
+use stfusion_core::method::Scene;
+use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Result};
 use stfusion_engine::{fuse_scene, Report, SceneRequest};
 
@@ -11,7 +13,6 @@ use crate::image::{pixels, stf_image};
 use crate::job::{stf_job, JobState};
 use crate::scene::{ImageScene, ImageSink};
 use crate::status::stf_status;
-use stfusion_core::method::Scene;
 
 /// What a run did.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ pub unsafe extern "C" fn stf_job_run(context: *mut stf_context, job: *const stf_
     })
 }
 
-/// Runs a job of images in memory. `prediction` describes the memory to fill, of the target's shape, which overlaps no
+/// Runs a job of images in memory. `prediction` describes the memory to fill, of the fine images' shape, which overlaps no
 /// other image; whole numbers are rounded and saturated, and pixels that cannot be predicted become nodata (NaN without
 /// one). `support` may be NULL; otherwise it has 4 bands: number of similar pixels, valid fraction, days to the nearest
 /// pair, extrapolated (1) or not (0). `report` may be NULL. When it fails, the outputs hold anything.
@@ -82,7 +83,8 @@ fn run_in_memory(
     if job.images.is_empty() && !job.job.input_names().is_empty() {
         return Err(Error::new(ErrorKind::Job, "The images of this job are files").with_hint("Run it with stf_job_run."));
     }
-    let scene = ImageScene::new(&job.images)?;
+    let resampling = job.job.grid.coarse_resampling.unwrap_or(Resampling::Bilinear);
+    let scene = ImageScene::new(&job.images, resampling)?;
     let wants_support = support.is_some();
     let mut sink = ImageSink::new(&job.images, scene.info(), prediction, support)?;
     let values = job.job.values()?;

@@ -1,7 +1,9 @@
 //! A scene over the caller's images: tiles are converted as they are read, so no image is copied as a whole.
 
-use ndarray::{ArrayView3, ArrayViewMut3};
+use ndarray::{Array3, ArrayView3, ArrayViewMut3};
 use stfusion_core::method::{Layer, PairInfo, Scene, SceneInfo};
+use stfusion_core::resample::{margin, resample, Window};
+use stfusion_core::source::Resampling;
 use stfusion_core::{Date, Error, ErrorKind, Region, Result};
 use stfusion_engine::Sink;
 
@@ -59,50 +61,101 @@ pub(crate) struct ImageScene<'a> {
     info: SceneInfo,
     pairs: &'a [PairImages],
     target: &'a Pixels,
+    resampling: Resampling,
 }
 
 impl<'a> ImageScene<'a> {
-    /// Brings the images together.
+    /// Brings the images together: the fine image of the first pair is the grid. A coarse image has its size, or that size
+    /// divided by a whole number, the scale; then it is aligned at the corner and resampled as it is read.
     ///
     /// # Errors
-    /// [`ErrorKind::Job`] without a target; [`ErrorKind::Data`] when shapes differ, naming the image and both shapes.
-    pub(crate) fn new(images: &'a Images) -> Result<Self> {
+    /// [`ErrorKind::Job`] without a target or a pair; [`ErrorKind::Data`] when shapes do not fit, naming the image and both.
+    pub(crate) fn new(images: &'a Images, resampling: Resampling) -> Result<Self> {
         let (target_date, target) = images.target.as_ref().map(|(date, target)| (*date, target)).ok_or_else(|| {
             Error::new(ErrorKind::Job, "The job has no target image").with_hint("Call stf_job_set_target_image first.")
         })?;
-        let (bands, rows, cols) = target.shape();
-        let check = |name: String, pixels: &Pixels, bands: usize| {
-            let shape = pixels.shape();
-            if shape == (bands, rows, cols) {
+        let first = images.pairs.first().ok_or_else(|| {
+            Error::new(ErrorKind::Job, "The job has no pair of images").with_hint("Call stf_job_add_pair_image first.")
+        })?;
+        let (bands, rows, cols) = first.fine.shape();
+        let check_fine = |name: String, pixels: &Pixels, bands: usize| {
+            let (shape, expected) = (pixels.shape(), (bands, rows, cols));
+            if shape == expected {
                 return Ok(());
             }
-            Err(Error::new(
-                ErrorKind::Data,
-                format!(
-                    "{name} has {} (bands x rows x columns), expected {} as the target's coarse image",
-                    by(shape),
-                    by((bands, rows, cols))
-                ),
-            )
-            .with_hint("In memory every image must be on the fine grid: resample coarse images onto it first, or use files."))
+            Err(misfit(&name, shape, format!("{} as the fine image of pair 0", by(expected)))
+                .with_hint("Give images of the same area with the same bands."))
         };
+        let mut scale = None;
+        let mut check_coarse = |name: String, pixels: &Pixels| {
+            let found = ratio((rows, cols), pixels).filter(|_| pixels.bands == bands);
+            let Some(found) = found else {
+                let expected = format!(
+                    "{} as the fine image of pair 0, or its rows and columns divided by the scale",
+                    by((bands, rows, cols))
+                );
+                return Err(misfit(&name, pixels.shape(), expected)
+                    .with_hint("Cut the images to whole coarse pixels, or resample the coarse image onto the fine grid."));
+            };
+            if found > 1 && *scale.get_or_insert(found) != found {
+                return Err(misfit(&name, pixels.shape(), "the size of the other coarse images".into())
+                    .with_hint("Give coarse images of one scale."));
+            }
+            Ok(())
+        };
+        check_coarse("The target's coarse image".into(), target)?;
         for (k, pair) in images.pairs.iter().enumerate() {
-            check(format!("The fine image of pair {k}"), &pair.fine, bands)?;
-            check(format!("The coarse image of pair {k}"), &pair.coarse, bands)?;
+            check_fine(format!("The fine image of pair {k}"), &pair.fine, bands)?;
+            check_coarse(format!("The coarse image of pair {k}"), &pair.coarse)?;
             if let Some(classes) = &pair.classes {
-                check(format!("The class map of pair {k}"), classes, 1)?;
+                check_fine(format!("The class map of pair {k}"), classes, 1)?;
             }
         }
         let info = SceneInfo {
             bands,
             rows,
             cols,
-            scale: images.scale,
+            scale: images.scale.or(scale.map(|s| s as f64)),
             pairs: images.pairs.iter().map(|p| PairInfo { date: p.date, has_classes: p.classes.is_some() }).collect(),
             target_date,
         };
-        Ok(ImageScene { info, pairs: &images.pairs, target })
+        Ok(ImageScene { info, pairs: &images.pairs, target, resampling })
     }
+
+    fn read_coarse(&self, pixels: &Pixels, region: Region, out: ArrayViewMut3<'_, f32>) {
+        let scale = self.info.rows / pixels.rows;
+        if scale == 1 {
+            return pixels.read(region, out);
+        }
+        let margin = margin(self.resampling);
+        let around = |first: usize, count: usize, length: usize| {
+            let start = (first / scale).saturating_sub(margin);
+            (start, ((first + count - 1) / scale + 1 + margin).min(length) - start)
+        };
+        let (row, rows) = around(region.row, region.rows, pixels.rows);
+        let (col, cols) = around(region.col, region.cols, pixels.cols);
+        let needed = Region::new(row, col, rows, cols);
+        let mut values = Array3::zeros((pixels.bands, rows, cols));
+        pixels.read(needed, values.view_mut());
+        let window = Window { values, region: needed, rows: pixels.rows, cols: pixels.cols };
+        let step = 1.0 / scale as f64;
+        let positions = |row: usize, col: usize, cols: &mut [f64], rows: &mut [f64]| {
+            for (k, (c, r)) in cols.iter_mut().zip(rows).enumerate() {
+                (*c, *r) = (step * ((col + k) as f64 + 0.5), step * (row as f64 + 0.5));
+            }
+        };
+        resample(&window, positions, self.resampling, region, out);
+    }
+}
+
+/// Fine pixels per coarse-pixel side, if it is the same whole number along rows and columns.
+fn ratio((rows, cols): (usize, usize), coarse: &Pixels) -> Option<usize> {
+    let along = |fine: usize, coarse: usize| fine.is_multiple_of(coarse).then(|| fine / coarse);
+    along(rows, coarse.rows).filter(|&r| r > 0 && along(cols, coarse.cols) == Some(r))
+}
+
+fn misfit(name: &str, shape: (usize, usize, usize), expected: String) -> Error {
+    Error::new(ErrorKind::Data, format!("{name} has {} (bands x rows x columns), expected {expected}", by(shape)))
 }
 
 fn by((bands, rows, cols): (usize, usize, usize)) -> String {
@@ -117,13 +170,12 @@ impl Scene for ImageScene<'_> {
     fn read(&self, layer: Layer, region: Region, out: ArrayViewMut3<'_, f32>) -> Result<()> {
         let missing = || Error::internal(format!("the scene has no {layer:?}"));
         let pair = |k: usize| self.pairs.get(k).ok_or_else(missing);
-        let pixels = match layer {
-            Layer::Target => self.target,
-            Layer::Fine(k) => &pair(k)?.fine,
-            Layer::Coarse(k) => &pair(k)?.coarse,
-            Layer::Classes(k) => pair(k)?.classes.as_ref().ok_or_else(missing)?,
-        };
-        pixels.read(region, out);
+        match layer {
+            Layer::Target => self.read_coarse(self.target, region, out),
+            Layer::Coarse(k) => self.read_coarse(&pair(k)?.coarse, region, out),
+            Layer::Fine(k) => pair(k)?.fine.read(region, out),
+            Layer::Classes(k) => pair(k)?.classes.as_ref().ok_or_else(missing)?.read(region, out),
+        }
         Ok(())
     }
 }
@@ -149,7 +201,7 @@ impl ImageSink {
                     ErrorKind::Data,
                     format!("{name} has {} (bands x rows x columns), expected {}", by(pixels.shape()), by(expected)),
                 )
-                .with_hint("Give the output the shape of the target's coarse image."));
+                .with_hint("Give the output the rows and columns of the fine images."));
             }
             pixels.check_output(name, &spans)?;
             spans.push((name.to_string(), pixels.span));

@@ -365,7 +365,7 @@ fn shapes_and_outputs_that_do_not_fit_are_refused() {
         let run = |out: &stf_image| stf_job_run_image(f.context, f.job, out, null(), null_mut());
         f.refused(run(&out_image), stf_status::Job, "The job has no target image");
         assert_eq!(stf_job_set_target_image(f.context, f.job, null(), &target_image), stf_status::Ok);
-        f.refused(run(&out_image), stf_status::Data, "pairs; the job has 0");
+        f.refused(run(&out_image), stf_status::Job, "The job has no pair of images");
         assert_eq!(stf_job_add_pair_image(f.context, f.job, null(), &fine_image, &coarse_image), stf_status::Ok);
         f.refused(run(&small_image), stf_status::Data, "prediction has 1 x 3 x 2 (bands x rows x columns), expected 1 x 3 x 4");
         f.refused(run(&target_image), stf_status::Argument, "prediction overlaps the target's coarse image in memory");
@@ -381,9 +381,65 @@ fn shapes_and_outputs_that_do_not_fit_are_refused() {
         let mut text = null();
         f.refused(stf_job_to_json(f.context, f.job, &mut text), stf_status::Unsupported, "cannot be written as a job file");
         assert_eq!(stf_job_add_pair_image(f.context, f.job, null(), &small_image, &coarse_image), stf_status::Ok);
-        f.refused(run(&out_image), stf_status::Data, "The fine image of pair 1 has 1 x 3 x 2");
+        f.refused(
+            run(&out_image),
+            stf_status::Data,
+            "The fine image of pair 1 has 1 x 3 x 2 (bands x rows x columns), expected 1 x 3 x 4",
+        );
+        assert_eq!(stf_job_set_target_image(f.context, f.job, null(), &small_image), stf_status::Ok);
+        f.refused(
+            run(&out_image),
+            stf_status::Data,
+            "The target's coarse image has 1 x 3 x 2 (bands x rows x columns), expected 1 x 3 x 4",
+        );
     }
     assert!(out.iter().all(|v| v.is_nan()), "a refused run writes nothing");
+}
+
+/// Fine 8 x 12 over coarse 2 x 3: the scale is 4.
+#[test]
+fn coarse_images_keep_their_own_resolution() {
+    let (mut fine, mut before, mut out) = ([0.5f32; 96], [0.25f32; 6], [NAN; 96]);
+    let mut after: [i16; 6] = [2600, 3000, 3400, 2700, 3100, -1];
+    let fine_image = image(&mut fine, stf_dtype::F32, 1, 8, 12);
+    let before_image = image(&mut before, stf_dtype::F32, 1, 2, 3);
+    let mut after_image = image(&mut after, stf_dtype::I16, 1, 2, 3);
+    (after_image.scale, after_image.nodata, after_image.has_nodata) = (1e-4, -1.0, 1);
+    let predict = |resampling: &CStr, out: &mut [f32; 96]| {
+        let f = Fixture::new(c"coarse_increment");
+        let out_image = image(out, stf_dtype::F32, 1, 8, 12);
+        let ok = |status| assert_eq!(status, stf_status::Ok, "{}", f.error());
+        // SAFETY: live handles; buffers live until the run returns.
+        unsafe {
+            ok(stf_job_set_string(f.context, f.job, c"coarse_resampling".as_ptr(), resampling.as_ptr()));
+            ok(stf_job_add_pair_image(f.context, f.job, null(), &fine_image, &before_image));
+            ok(stf_job_set_target_image(f.context, f.job, null(), &after_image));
+            ok(stf_job_run_image(f.context, f.job, &out_image, null(), null_mut()));
+        }
+    };
+    let close = |a: f32, b: f32| (a - b).abs() < 1e-6;
+    predict(c"nearest", &mut out);
+    for (i, &found) in out.iter().enumerate() {
+        let (row, col) = (i / 12 / 4, i % 12 / 4);
+        let expected = 0.25 + [[0.26, 0.30, 0.34], [0.27, 0.31, NAN]][row][col];
+        assert!(found.is_nan() && expected.is_nan() || close(found, expected), "{i}: {found} {expected}");
+    }
+    predict(c"bilinear", &mut out);
+    // between the centres of the first two coarse pixels of the first row, and beyond the image's first centre
+    assert!(close(out[2], 0.25 + 0.26 + 0.04 * 0.125) && close(out[0], 0.51), "{} {}", out[2], out[0]);
+    assert!(out[95].is_nan() && !out[47].is_nan());
+
+    let f = Fixture::new(c"coarse_increment");
+    let (mut wrong, mut out) = ([0f32; 8], [0f32; 96]);
+    let wrong_image = image(&mut wrong, stf_dtype::F32, 1, 2, 4);
+    let out_image = image(&mut out, stf_dtype::F32, 1, 8, 12);
+    // SAFETY: as above.
+    unsafe {
+        stf_job_add_pair_image(f.context, f.job, null(), &fine_image, &wrong_image);
+        stf_job_set_target_image(f.context, f.job, null(), &before_image);
+        let status = stf_job_run_image(f.context, f.job, &out_image, null(), null_mut());
+        f.refused(status, stf_status::Data, "The coarse image of pair 0 has 1 x 2 x 4");
+    }
 }
 
 struct Meddler {

@@ -25,6 +25,7 @@ pub mod memory;
 pub mod method;
 pub mod metrics;
 pub mod param;
+pub mod resample;
 pub mod source;
 
 pub use date::Date;

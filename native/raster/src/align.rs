@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use gdal::spatial_ref::SpatialRef;
 use serde::Serialize;
+use stfusion_core::resample::is_inside;
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Grid, Region, Result};
 
@@ -369,11 +370,6 @@ fn coverage(mapping: &Mapping, grid: &Grid, other: &Grid) -> f64 {
         0.0 if step > 1 => count(1),
         part => part,
     }
-}
-
-/// Whether a position lies in an image of `rows` x `cols`; false for `NaN`.
-pub(crate) fn is_inside(col: f64, row: f64, rows: usize, cols: usize) -> bool {
-    col >= 0.0 && row >= 0.0 && col < cols as f64 && row < rows as f64
 }
 
 fn no_transform(reference: Named<'_>, image: Named<'_>, reason: &str) -> Error {

@@ -19,7 +19,6 @@ mod masks;
 mod mesh;
 mod output;
 mod plausibility;
-mod resample;
 mod scene;
 mod stored;
 mod writer;

@@ -11,12 +11,12 @@
 //! ends, its image is invalid.
 
 use serde::{Deserialize, Serialize};
+use stfusion_core::resample::is_inside;
 use stfusion_core::source::{ImageSource, MaskSource};
 use stfusion_core::{Error, ErrorKind, Region, Result};
 
 use crate::align::{Mapping, Named, Placer};
 use crate::image::Image;
-use crate::resample::nearest_mask;
 
 /// The environment variable that names a file of further presets.
 const PRESETS_VARIABLE: &str = "STFUSION_PRESETS";
@@ -255,6 +255,26 @@ fn dilate(mask: &mut [u8], rows: usize, cols: usize, radius: usize) {
         grow(&mut column);
         for (r, v) in column.iter().enumerate() {
             mask[r * cols + c] = *v;
+        }
+    }
+}
+
+/// Whether a pixel of a mask (1 = invalid) holds each position of a row; positions outside are invalid.
+fn nearest_mask(mask: &[u8], region: Region, mapping: &Mapping, of: Region, rows: usize, cols: usize, out: &mut [u8]) {
+    let (mut c, mut r) = (vec![0.0; of.cols], vec![0.0; of.cols]);
+    for (k, out) in out.chunks_exact_mut(of.cols.max(1)).enumerate() {
+        mapping.positions(of.row + k, of.col, &mut c, &mut r);
+        for ((o, c), r) in out.iter_mut().zip(&c).zip(&r) {
+            *o = if is_inside(*c, *r, rows, cols) {
+                let (j, i) = (r.floor() as usize, c.floor() as usize);
+                let index = j
+                    .checked_sub(region.row)
+                    .zip(i.checked_sub(region.col))
+                    .filter(|(j, i)| *j < region.rows && *i < region.cols);
+                index.map_or(1, |(j, i)| mask[j * region.cols + i])
+            } else {
+                1
+            };
         }
     }
 }

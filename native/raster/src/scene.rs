@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{s, Array3, ArrayViewMut3};
 use stfusion_core::method::{Layer, PairInfo, Scene, SceneInfo};
+use stfusion_core::resample::{margin, resample, Window};
 use stfusion_core::source::{GridOptions, ImageSource, MaskSource, PairSource, Resampling, TargetSource};
 use stfusion_core::{Cancel, Date, Error, ErrorKind, Grid, Region, Result};
 
@@ -22,7 +23,6 @@ use crate::dataset::ImageInfo;
 use crate::image::Image;
 use crate::masks::Mask;
 use crate::plausibility::{check_units, windows, Sample};
-use crate::resample::{margin, resample, Window};
 
 /// Coarse images whose part under the scene is at most this large are kept in memory.
 const CACHED_BYTES: usize = 32 << 20;
@@ -256,7 +256,8 @@ impl CoarseImage {
             Some(cache) => self.cached(cache)?,
             None => Arc::new(self.load(needed)?),
         };
-        resample(&window, &self.mapping, self.resampling, region, out);
+        let positions = |row: usize, col: usize, c: &mut [f64], r: &mut [f64]| self.mapping.positions(row, col, c, r);
+        resample(&window, positions, self.resampling, region, out);
         Ok(())
     }
 

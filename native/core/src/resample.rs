@@ -10,26 +10,25 @@
 //! or the region at hand. The bilinear form `a + (b - a) t` returns a constant exactly.
 
 use ndarray::{Array3, ArrayViewMut1, ArrayViewMut3};
-use stfusion_core::source::Resampling;
-use stfusion_core::Region;
 
-use crate::align::{is_inside, Mapping};
+use crate::source::Resampling;
+use crate::Region;
 
 /// A part of an image in memory.
 #[derive(Debug, Clone)]
-pub(crate) struct Window {
-    /// Values, (band, row, col), C-contiguous.
-    pub(crate) values: Array3<f32>,
+pub struct Window {
+    /// Values, (band, row, col), C-contiguous; invalid ones are `NaN`.
+    pub values: Array3<f32>,
     /// Where they lie in the image.
-    pub(crate) region: Region,
+    pub region: Region,
     /// Number of rows of the whole image.
-    pub(crate) rows: usize,
+    pub rows: usize,
     /// Number of columns of the whole image.
-    pub(crate) cols: usize,
+    pub cols: usize,
 }
 
 /// Pixels needed around the footprint of the positions.
-pub(crate) fn margin(resampling: Resampling) -> usize {
+pub fn margin(resampling: Resampling) -> usize {
     match resampling {
         Resampling::Nearest => 0,
         Resampling::Bilinear => 1,
@@ -37,11 +36,14 @@ pub(crate) fn margin(resampling: Resampling) -> usize {
     }
 }
 
-/// Fills `out` (band, row, col) with the values at the positions of the reference pixels of `region`. The window must hold
-/// the footprint of `region` grown by [`margin`].
-pub(crate) fn resample(
+/// Fills `out` (band, row, col) with the values at the positions of the reference pixels of `region`.
+///
+/// `positions(row, col, cols, rows)` fills the continuous positions (col, row) in the image, in pixels from its corner, of
+/// the centres of the reference pixels `col`.. of row `row`. The window must hold the pixels at these positions, and those
+/// around them up to [`margin`]; positions that it does not hold are invalid.
+pub fn resample(
     window: &Window,
-    mapping: &Mapping,
+    positions: impl Fn(usize, usize, &mut [f64], &mut [f64]),
     resampling: Resampling,
     region: Region,
     mut out: ArrayViewMut3<'_, f32>,
@@ -52,7 +54,7 @@ pub(crate) fn resample(
     let (mut cols, mut rows) = (vec![0.0; region.cols], vec![0.0; region.cols]);
     let mut taps: Vec<Tap> = Vec::with_capacity(region.cols);
     for r in 0..region.rows {
-        mapping.positions(region.row + r, region.col, &mut cols, &mut rows);
+        positions(region.row + r, region.col, &mut cols, &mut rows);
         taps.clear();
         taps.extend(cols.iter().zip(&rows).map(|(&c, &r)| Tap::new(window, c, r)));
         for (band, mut plane_out) in out.outer_iter_mut().enumerate() {
@@ -65,6 +67,12 @@ pub(crate) fn resample(
             }
         }
     }
+}
+
+/// Whether an image of `rows` x `cols` holds a continuous position, in pixels from its corner; false for `NaN`.
+#[inline]
+pub fn is_inside(col: f64, row: f64, rows: usize, cols: usize) -> bool {
+    col >= 0.0 && row >= 0.0 && col < cols as f64 && row < rows as f64
 }
 
 #[inline]
@@ -180,26 +188,6 @@ fn cubic(values: &[f32], t: &Tap, stride: usize) -> f32 {
     }
 }
 
-/// Whether a pixel of a mask (1 = invalid) holds each position of a row; positions outside are invalid.
-pub(crate) fn nearest_mask(mask: &[u8], region: Region, mapping: &Mapping, of: Region, rows: usize, cols: usize, out: &mut [u8]) {
-    let (mut c, mut r) = (vec![0.0; of.cols], vec![0.0; of.cols]);
-    for (k, out) in out.chunks_exact_mut(of.cols.max(1)).enumerate() {
-        mapping.positions(of.row + k, of.col, &mut c, &mut r);
-        for ((o, c), r) in out.iter_mut().zip(&c).zip(&r) {
-            *o = if is_inside(*c, *r, rows, cols) {
-                let (j, i) = (r.floor() as usize, c.floor() as usize);
-                let index = j
-                    .checked_sub(region.row)
-                    .zip(i.checked_sub(region.col))
-                    .filter(|(j, i)| *j < region.rows && *i < region.cols);
-                index.map_or(1, |(j, i)| mask[j * region.cols + i])
-            } else {
-                1
-            };
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,10 +201,18 @@ mod tests {
         Window { values: values.to_owned(), region: Region::whole(rows, cols), rows, cols }
     }
 
+    /// Positions of reference pixels whose side is `scale` pixels of the image, the first column's edge being at `origin`.
+    fn scaled(origin: f64, scale: f64) -> impl Fn(usize, usize, &mut [f64], &mut [f64]) {
+        move |row, col, cols, rows| {
+            for (k, (c, r)) in cols.iter_mut().zip(rows).enumerate() {
+                (*c, *r) = (origin + scale * ((col + k) as f64 + 0.5), scale * (row as f64 + 0.5));
+            }
+        }
+    }
+
     fn at(image: &Array3<f32>, resampling: Resampling, scale: f64, rows: usize, cols: usize) -> Array3<f32> {
-        let mapping = Mapping::Affine([0.0, scale, 0.0, 0.0, 0.0, scale]);
         let mut out = Array3::zeros((image.dim().0, rows, cols));
-        resample(&whole(image.view()), &mapping, resampling, Region::whole(rows, cols), out.view_mut());
+        resample(&whole(image.view()), scaled(0.0, scale), resampling, Region::whole(rows, cols), out.view_mut());
         out
     }
 
@@ -260,11 +256,10 @@ mod tests {
 
     #[test]
     fn positions_outside_are_invalid() {
-        let mapping = Mapping::Affine([-1.0, 0.5, 0.0, 0.0, 0.0, 0.5]);
         let mut out = Array3::zeros((1, 2, 8));
         resample(
             &whole(Array3::from_elem((1, 1, 2), 5.0).view()),
-            &mapping,
+            scaled(-1.0, 0.5),
             Resampling::Bilinear,
             Region::whole(2, 8),
             out.view_mut(),
