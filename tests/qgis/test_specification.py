@@ -164,8 +164,12 @@ def test_the_plugin_folder_is_what_the_plugin_repository_takes():
     metadata = configparser.ConfigParser(interpolation=None)
     metadata.read(PLUGIN / "metadata.txt", encoding="utf-8")
     general = metadata["general"]
-    for key in ("name", "qgisMinimumVersion", "description", "about", "version", "author", "email", "repository", "tracker"):
+    for key in ("name", "qgisMinimumVersion", "description", "about", "version", "author"):
         assert general[key], key
+    assert re.fullmatch(r"|\S+@\S+", general["email"])
+    for key in ("repository", "tracker"):
+        assert re.fullmatch(r"|https://\S+", general[key]), key
+    assert not re.search(r"example\.(org|com|net)", (PLUGIN / "metadata.txt").read_text(encoding="utf-8"))
     assert general["version"] == SPEC["version"]
     assert general["hasProcessingProvider"] == "yes"
     suffixes = {path.suffix for path in PLUGIN.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
