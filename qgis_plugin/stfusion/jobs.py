@@ -214,12 +214,17 @@ def _text(value):
 def assess_request(values):
     """Return the library's request for an assessment; `values` as for `fuse_job`."""
     request = {"prediction": values["INPUT"], "truth": values["TRUTH"]}
-    pairs = [suffix for suffix in ("", "_2") if values.get("FINE" + suffix) or values.get("COARSE" + suffix)]
+    truth_mask = _mask(values, "TRUTH_MASK", "TRUTH_MASK_PRESET")
+    if truth_mask:
+        request["truth_mask"] = truth_mask
+    parts = {"COARSE": "coarse image", "FINE_MASK": "mask"}
+    pairs = [s for s in ("", "_2") if any(values.get(name + s) for name in ("FINE", *parts))]
     for suffix in pairs:
         if not values.get("FINE" + suffix):
-            raise BadJob(f"Pair {2 if suffix else 1} has a coarse image but no fine image; the skill needs the fine image")
+            part = next(label for name, label in parts.items() if values.get(name + suffix))
+            raise BadJob(f"Pair {2 if suffix else 1} has a {part} but no fine image; the skill needs the fine image")
     if pairs:
-        request["fine"] = [_without_none({"date": values.get("DATE" + s), "image": values["FINE" + s]}) for s in pairs]
+        request["fine"] = [_dated(values, suffix) for suffix in pairs]
     coarse = [values["COARSE" + s] for s in pairs if values.get("COARSE" + s)]
     if coarse:
         if len(coarse) != len(pairs):
@@ -236,12 +241,22 @@ def assess_request(values):
     return request
 
 
+def _dated(values, suffix):
+    mask = _mask(values, "FINE_MASK" + suffix, "FINE_MASK_PRESET")
+    return _without_none({"date": values.get("DATE" + suffix), "image": values["FINE" + suffix], "mask": mask})
+
+
 def assess_command(request):
-    """Return the command line that makes the same assessment."""
+    """Return the command line that makes the same assessment; None when only some of the fine images have a mask."""
     words = ["stfusion", "assess", request["prediction"], request["truth"]]
     fine = request.get("fine", [])
+    masks = [image["mask"] for image in fine if "mask" in image]
+    if masks and len(masks) != len(fine):
+        return None
+    words += _mask_words("--truth-mask", [request["truth_mask"]] if "truth_mask" in request else [])
     for image in fine:
         words += ["--fine", image["image"]]
+    words += _mask_words("--fine-mask", masks)
     for image in request.get("coarse", []):
         words += ["--coarse-pair", image]
     if all("date" in image for image in fine):
@@ -255,6 +270,14 @@ def assess_command(request):
     if "data_range" in request:
         words += ["--data-range", str(request["data_range"])]
     return shlex.join(words)
+
+
+def _mask_words(flag, masks):
+    words, preset = [], None
+    for mask in masks:
+        path, preset = (mask["path"], mask.get("preset")) if isinstance(mask, dict) else (mask, None)
+        words += [flag, path]
+    return words + ([flag + "-preset", preset] if preset else [])
 
 
 def target_date(output):

@@ -4,6 +4,7 @@
 import html
 
 from . import specification
+from .chart import skill_chart
 from .i18n import tr
 
 _COLUMNS = (
@@ -96,6 +97,7 @@ def page(assessment, names):
         out.append(f"<h2>{escape(title)}</h2>")
         if is_skill:
             out.append(f"<p>{escape(verdict(assessment))}</p>")
+            out.append(_chart(assessment))
         out.append("<table><tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in header) + "</tr>")
         for row in rows:
             overall = " class='overall'" if row[0] == tr("overall") else ""
@@ -103,6 +105,13 @@ def page(assessment, names):
             out.append(f"<tr{overall}>{cells}</tr>")
         out.append("</table>")
     return "\n".join(out + ["</body></html>", ""])
+
+
+def _chart(assessment):
+    skills = assessment["skill"]
+    groups = [(tr("overall"), [s["skill"] for s in skills])]
+    groups += [(band["label"], [s["skill_per_band"][k] for s in skills]) for k, band in enumerate(assessment["bands"])]
+    return skill_chart(groups, [baseline_label(s["baseline"]) for s in skills])
 
 
 def verdict(assessment):

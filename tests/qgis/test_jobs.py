@@ -191,3 +191,18 @@ def test_an_assessment_asks_for_baselines_only_with_their_images():
         assess_request(dict(values, COARSE_TARGET=None))
     with pytest.raises(BadJob, match="Pair 2 has a coarse image but no fine image"):
         assess_request(dict(values, COARSE_2="x.tif"))
+
+
+def test_masks_of_an_assessment_belong_to_their_images():
+    values = {"INPUT": "p.tif", "TRUTH": "t.tif", "FINE": "f.tif", "FINE_2": "g.tif", "FINE_MASK_2": "gm.tif"}
+    values.update(TRUTH_MASK="tm.tif", TRUTH_MASK_PRESET="s2_scl", FINE_MASK_PRESET="landsat_c2")
+    request = assess_request(values)
+    assert request["truth_mask"] == {"path": "tm.tif", "preset": "s2_scl"}
+    assert request["fine"] == [{"image": "f.tif"}, {"image": "g.tif", "mask": {"path": "gm.tif", "preset": "landsat_c2"}}]
+    assert assess_command(request) is None
+    assert assess_command(assess_request(dict(values, FINE_MASK="fm.tif"))) == (
+        "stfusion assess p.tif t.tif --truth-mask tm.tif --truth-mask-preset s2_scl --fine f.tif --fine g.tif "
+        "--fine-mask fm.tif --fine-mask gm.tif --fine-mask-preset landsat_c2"
+    )
+    with pytest.raises(BadJob, match="Pair 2 has a mask but no fine image"):
+        assess_request(dict(values, FINE_2=None))

@@ -8,16 +8,17 @@ from qgis.core import (
     QgsProcessingOutputNumber,
     QgsProcessingParameterFileDestination,
     QgsProcessingParameterNumber,
-    QgsProcessingParameterRasterLayer,
 )
 
 from .. import jobs, report
 from ..i18n import tr
 from ..parameters import advanced
 from .base import Refused, StfusionAlgorithm
-from .fuse_parameters import date_parameter
+from .fuse_parameters import date_parameter, mask_preset_parameter, raster_parameter
 
-IMAGES = ("INPUT", "TRUTH", "FINE", "COARSE", "COARSE_TARGET", "FINE_2", "COARSE_2")
+MASKS = ("TRUTH_MASK", "FINE_MASK", "FINE_MASK_2")
+MASK_PRESETS = ("TRUTH_MASK_PRESET", "FINE_MASK_PRESET")
+IMAGES = ("INPUT", "TRUTH", "FINE", "COARSE", "COARSE_TARGET", "FINE_2", "COARSE_2", *MASKS)
 DATES = ("DATE", "DATE_2", "DATE_TARGET")
 NUMBERS = (
     ("RMSE", "rmse", "Root mean square error"),
@@ -88,25 +89,30 @@ class Assess(StfusionAlgorithm):
         )
 
     def initAlgorithm(self, configuration=None):
-        def raster(name, label, help_text="", optional=True):
-            parameter = QgsProcessingParameterRasterLayer(name, label, None, optional)
-            parameter.setHelp(help_text)
-            return parameter
-
         skill = tr("Only for the skill against baselines.")
-        self.addParameter(raster("INPUT", tr("Prediction"), tr("The predicted fine image."), False))
+        self.addParameter(raster_parameter("INPUT", tr("Prediction"), tr("The predicted fine image."), False))
         self.addParameter(
-            raster("TRUTH", tr("Truth"), tr("The fine image of the same day, not used in the fusion, on the same grid."), False)
+            raster_parameter(
+                "TRUTH", tr("Truth"), tr("The fine image of the same day, not used in the fusion, on the same grid."), False
+            )
         )
-        self.addParameter(raster("FINE", tr("Fine image of the pair"), skill))
-        self.addParameter(raster("COARSE", tr("Coarse image of the pair"), skill))
-        self.addParameter(raster("COARSE_TARGET", tr("Coarse image of the target date"), skill))
+        self.addParameter(raster_parameter("FINE", tr("Fine image of the pair"), skill))
+        self.addParameter(raster_parameter("COARSE", tr("Coarse image of the pair"), skill))
+        self.addParameter(raster_parameter("COARSE_TARGET", tr("Coarse image of the target date"), skill))
         more = [
-            raster("FINE_2", tr("Fine image of a second pair"), skill),
-            raster("COARSE_2", tr("Coarse image of a second pair"), skill),
+            raster_parameter("FINE_2", tr("Fine image of a second pair"), skill),
+            raster_parameter("COARSE_2", tr("Coarse image of a second pair"), skill),
         ]
         labels = (tr("Date of the pair"), tr("Date of the second pair"), tr("Target date"))
         more += [date_parameter(name, label) for name, label in zip(DATES, labels)]
+        masked = tr("Quality band or mask on the image's grid. Masked pixels are not assessed.")
+        more += [
+            raster_parameter("TRUTH_MASK", tr("Mask of the truth"), masked),
+            mask_preset_parameter("TRUTH_MASK_PRESET", tr("Meaning of the truth's mask"), True),
+            raster_parameter("FINE_MASK", tr("Mask of the fine image of the pair"), skill),
+            raster_parameter("FINE_MASK_2", tr("Mask of the fine image of the second pair"), skill),
+            mask_preset_parameter("FINE_MASK_PRESET", tr("Meaning of the fine masks"), True),
+        ]
         data_range = QgsProcessingParameterNumber(
             "DATA_RANGE", tr("Data range, automatic if not set"), QgsProcessingParameterNumber.Type.Double, None, True, 0.0
         )
@@ -142,6 +148,7 @@ class Assess(StfusionAlgorithm):
     def _read(self, parameters, context):
         values = {name: self.image_name(parameters, name, context) for name in IMAGES}
         values.update({name: self.day(parameters, name, context) for name in DATES})
+        values.update({name: self.choice(parameters, name, context) for name in MASK_PRESETS})
         raw = parameters.get("DATA_RANGE")
         values["DATA_RANGE"] = None if raw is None or raw == "" else self.parameterAsDouble(parameters, "DATA_RANGE", context)
         if values["DATA_RANGE"] is not None and not values["DATA_RANGE"] > 0:
@@ -158,8 +165,12 @@ class Assess(StfusionAlgorithm):
 
     def processAlgorithm(self, parameters, context, feedback):
         library = self.library()
-        feedback.pushInfo(tr("The same on the command line:"))
-        feedback.pushCommandInfo(jobs.assess_command(self.request))
+        command = jobs.assess_command(self.request)
+        if command is None:
+            feedback.pushInfo(tr("The command line takes a mask for each fine image or for none, so it cannot say the same."))
+        else:
+            feedback.pushInfo(tr("The same on the command line:"))
+            feedback.pushCommandInfo(command)
         assessment = self.call(library.assess, self.request, feedback)
         if assessment is None:
             return {}

@@ -82,6 +82,11 @@ class StfusionAlgorithm(QgsProcessingAlgorithm):
         except ValueError as error:
             raise Refused(f"{self.label_of(name)}: {error}") from error
 
+    def choice(self, parameters, name, context):
+        """Return the id of an enumeration's value."""
+        raw = parameters.get(name)
+        return raw if isinstance(raw, str) else self.parameterAsEnumString(parameters, name, context)
+
     def check_images(self, names, parameters, context):
         """Return the parameters with layers for `names`; raise Refused, in the library's words, for one that cannot be opened."""
         checked = dict(parameters)

@@ -90,8 +90,7 @@ class Fuse(StfusionAlgorithm):
             if self.parameterDefinition(name) is not None:
                 values[name] = self.day(parameters, name, context) or self._day_of_layer(parameters, image, context)
         for name in ("FINE_MASK_PRESET", "COARSE_MASK_PRESET"):
-            raw = parameters.get(name)
-            values[name] = raw if isinstance(raw, str) else self.parameterAsEnumString(parameters, name, context)
+            values[name] = self.choice(parameters, name, context)
         values["MASK_DILATION"] = self.parameterAsInt(parameters, "MASK_DILATION", context)
         for name in ("FINE_BANDS", "COARSE_BANDS"):
             values[name] = self._band_numbers(parameters, name, context)

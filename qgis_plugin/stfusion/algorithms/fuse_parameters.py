@@ -28,13 +28,13 @@ def definitions(method):
     many, two = most is None or most >= 2, method["min_pairs"] >= 2
     own = [definition(spec) for spec in method["parameters"] if not spec["advanced"]]
     basic = [
-        _raster(
+        raster_parameter(
             "INPUT",
             tr("Fine image of the pair"),
             tr("The rare, sharp image, such as Landsat or Sentinel-2. The prediction gets its grid."),
             False,
         ),
-        _raster(
+        raster_parameter(
             "COARSE",
             tr("Coarse image of the pair"),
             tr("The frequent image, such as MODIS, of the same day, in any grid and projection."),
@@ -42,8 +42,10 @@ def definitions(method):
         ),
     ]
     second = [
-        _raster("INPUT_2", tr("Fine image of the second pair"), tr("On the other side of the target date if possible."), not two),
-        _raster("COARSE_2", tr("Coarse image of the second pair"), "", not two),
+        raster_parameter(
+            "INPUT_2", tr("Fine image of the second pair"), tr("On the other side of the target date if possible."), not two
+        ),
+        raster_parameter("COARSE_2", tr("Coarse image of the second pair"), "", not two),
     ]
     date = date_parameter("DATE", tr("Date of the pair"))
     if two:
@@ -51,7 +53,9 @@ def definitions(method):
     else:
         basic.append(date)
     basic.append(
-        _raster("COARSE_TARGET", tr("Coarse image of the target date"), tr("The coarse image of the day to predict."), False)
+        raster_parameter(
+            "COARSE_TARGET", tr("Coarse image of the target date"), tr("The coarse image of the day to predict."), False
+        )
     )
     basic.append(date_parameter("DATE_TARGET", tr("Target date")))
     room = MOST_BASIC - len(basic) - 1
@@ -66,9 +70,9 @@ def definitions(method):
     more += [definition(spec) for spec in method["parameters"] if spec["advanced"]]
     more += _masks(many)
     if method["accepts_classes"]:
-        more.append(_raster("CLASS_MAP", tr("Class map of the pair"), tr("One band of class numbers on the fine grid.")))
+        more.append(raster_parameter("CLASS_MAP", tr("Class map of the pair"), tr("One band of class numbers on the fine grid.")))
         if many:
-            more.append(_raster("CLASS_MAP_2", tr("Class map of the second pair")))
+            more.append(raster_parameter("CLASS_MAP_2", tr("Class map of the second pair")))
     more += _bands()
     more += [definition(spec) for spec in specification.load()["options"]]
     more.append(_creation_options())
@@ -87,9 +91,20 @@ def date_parameter(name, label):
     return parameter
 
 
-def _raster(name, label, help_text="", optional=True):
+def raster_parameter(name, label, help_text="", optional=True):
+    """Return a parameter for a raster layer."""
     parameter = QgsProcessingParameterRasterLayer(name, label, None, optional)
     parameter.setHelp(help_text)
+    return parameter
+
+
+def mask_preset_parameter(name, label, optional=False):
+    """Return the choice of the product whose quality band a mask is."""
+    presets = specification.mask_presets()
+    meaning = " ".join(f"{p['id']}: {tr(p['label'])}." for p in presets)
+    ids = [NO_PRESET] + [p["id"] for p in presets]
+    parameter = QgsProcessingParameterEnum(name, label, ids, False, NO_PRESET, optional, usesStaticStrings=True)
+    parameter.setHelp(tr("Which values of the mask are invalid. nonzero: every value other than 0.") + " " + meaning)
     return parameter
 
 
@@ -106,23 +121,15 @@ def _scene_table():
 
 
 def _masks(many):
-    def preset(name, label):
-        presets = specification.mask_presets()
-        meaning = " ".join(f"{p['id']}: {tr(p['label'])}." for p in presets)
-        ids = [NO_PRESET] + [p["id"] for p in presets]
-        parameter = QgsProcessingParameterEnum(name, label, ids, False, NO_PRESET, usesStaticStrings=True)
-        parameter.setHelp(tr("Which values of the mask are invalid. nonzero: every value other than 0.") + " " + meaning)
-        return parameter
-
-    out = [_raster("FINE_MASK", tr("Mask of the fine image"), tr("Quality band or mask on the fine image's grid."))]
+    out = [raster_parameter("FINE_MASK", tr("Mask of the fine image"), tr("Quality band or mask on the fine image's grid."))]
     if many:
-        out.append(_raster("FINE_MASK_2", tr("Mask of the second fine image")))
-    out.append(preset("FINE_MASK_PRESET", tr("Meaning of the fine masks")))
-    out.append(_raster("COARSE_MASK", tr("Mask of the coarse image of the pair")))
+        out.append(raster_parameter("FINE_MASK_2", tr("Mask of the second fine image")))
+    out.append(mask_preset_parameter("FINE_MASK_PRESET", tr("Meaning of the fine masks")))
+    out.append(raster_parameter("COARSE_MASK", tr("Mask of the coarse image of the pair")))
     if many:
-        out.append(_raster("COARSE_MASK_2", tr("Mask of the second coarse image")))
-    out.append(_raster("COARSE_MASK_TARGET", tr("Mask of the coarse image of the target date")))
-    out.append(preset("COARSE_MASK_PRESET", tr("Meaning of the coarse masks")))
+        out.append(raster_parameter("COARSE_MASK_2", tr("Mask of the second coarse image")))
+    out.append(raster_parameter("COARSE_MASK_TARGET", tr("Mask of the coarse image of the target date")))
+    out.append(mask_preset_parameter("COARSE_MASK_PRESET", tr("Meaning of the coarse masks")))
     dilation = QgsProcessingParameterNumber(
         "MASK_DILATION", tr("Grow masks by (mask pixels)"), QgsProcessingParameterNumber.Type.Integer, 0, False, 0, 1000
     )
