@@ -62,6 +62,7 @@ enum Setting<'a> {
 struct Input<'a> {
     method: u8,
     shape: [u8; 3],
+    scale: u8,
     dates: [Option<&'a str>; 2],
     fine: Description,
     coarse: Description,
@@ -271,7 +272,9 @@ fn run(input: &Input<'_>) {
     let span = |arena: &mut Vec<u8>| (arena.as_mut_ptr().expose_provenance(), arena.as_ptr().addr() + ARENA);
     let (in_span, out_span) = (span(&mut inputs), span(&mut outputs));
     let before = outputs.clone();
-    let shape = [1 + input.shape[0] % 4, 1 + input.shape[1] % 24, 1 + input.shape[2] % 24].map(usize::from);
+    let [bands, rows, cols] = [1 + input.shape[0] % 4, 1 + input.shape[1] % 8, 1 + input.shape[2] % 8].map(usize::from);
+    let scale = 1 + usize::from(input.scale) % 4;
+    let (coarse_shape, shape) = ([bands, rows, cols], [bands, rows * scale, cols * scale]);
 
     unsafe {
         stf_context_set_progress(context, Some(progress), if input.stop { context.cast() } else { null_mut() });
@@ -302,9 +305,10 @@ fn run(input: &Input<'_>) {
         let dates = input.dates.map(|d| d.map(text));
         let date = |k: usize| dates[k].as_ref().map_or(null(), |d| d.as_ptr());
         let dates_ok = |k: usize| dates[k].is_none() || date_is_readable(context, date(k), in_span.0);
-        let describe = |d: &Description| Image::new(d, shape, in_span);
-        let (fine, coarse, target) = (describe(&input.fine), describe(&input.coarse), describe(&input.target));
-        let classes = input.classes.as_ref().map(describe);
+        let describe = |d: &Description, shape| Image::new(d, shape, in_span);
+        let fine = describe(&input.fine, shape);
+        let (coarse, target) = (describe(&input.coarse, coarse_shape), describe(&input.target, coarse_shape));
+        let classes = input.classes.as_ref().map(|d| describe(d, [1, shape[1], shape[2]]));
         let mut ready = true;
         let mut expect = |status: stf_status, images: &[&Image], date_ok: bool| {
             check(context, status);
