@@ -75,7 +75,8 @@ impl<'a> ImageScene<'a> {
             Error::new(ErrorKind::Job, "The job has no target image").with_hint("Call stf_job_set_target_image first.")
         })?;
         let first = images.pairs.first().ok_or_else(|| {
-            Error::new(ErrorKind::Job, "The job has no pair of images").with_hint("Call stf_job_add_pair_image first.")
+            Error::new(ErrorKind::Job, "The job has no pair of images")
+                .with_hint("Add a pair: a fine and a coarse image of the same day (stf_job_add_pair_image).")
         })?;
         let (bands, rows, cols) = first.fine.shape();
         let check_fine = |name: String, pixels: &Pixels, bands: usize| {

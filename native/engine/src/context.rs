@@ -37,7 +37,7 @@ impl FromStr for MemorySize {
             _ => f64::NAN,
         };
         let bytes = number.parse::<f64>().unwrap_or(f64::NAN) * factor;
-        if bytes >= 1024.0 * 1024.0 && bytes < 1e18 {
+        if (1024.0 * 1024.0..1e18).contains(&bytes) {
             return Ok(MemorySize(Some(bytes as u64)));
         }
         Err(Error::new(
