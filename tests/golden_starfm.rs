@@ -22,8 +22,11 @@ fn boreas(pairs: usize, test: &str) -> Option<Files> {
     Some(files)
 }
 
+/// Parameters as (id, text).
+type Settings<'a> = &'a [(&'a str, &'a str)];
+
 /// Difference from a golden image per band in stored units, after `round`ing our values as that program does.
-fn difference(golden: &str, pairs: usize, more: &[(&str, &str)], round: fn(f64) -> f64) -> Option<Vec<f64>> {
+fn difference(golden: &str, pairs: usize, more: Settings<'_>, round: fn(f64) -> f64) -> Option<Vec<f64>> {
     let files = boreas(pairs, golden)?;
     let folder = shared(golden, "golden/classical")?;
     let settings: Vec<_> =
@@ -36,7 +39,7 @@ fn difference(golden: &str, pairs: usize, more: &[(&str, &str)], round: fn(f64) 
 
 #[test]
 fn imagefusion_is_reproduced_up_to_its_truncation() {
-    let cases: [(&str, usize, &[(&str, &str)]); 4] = [
+    let cases: [(&str, usize, Settings<'_>); 4] = [
         ("boreas400_if_starfm_1pair", 1, &[]),
         ("boreas400_if_starfm_1pair_auto_temporal", 1, &[("temporal_weight", "auto")]),
         ("boreas400_if_starfm_1pair_strict_log1", 1, &[("filter", "strict"), ("weighting", "logarithmic"), ("log_scale", "1")]),
