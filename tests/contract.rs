@@ -1,5 +1,6 @@
 //! The contract of `core::method` through the real engine, for every method in the registry: the result does not depend on
 //! tiles or threads, and stopping and failing end a run in order. The invariants of single tiles are tested beside the methods.
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use std::time::{Duration, Instant};
 
