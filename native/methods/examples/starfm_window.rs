@@ -1,8 +1,17 @@
 //! Speed of the window loop.
 use std::time::Instant;
 use stfusion_core::Cancel;
+use stfusion_methods::blocks::aligned::Aligned;
 use stfusion_methods::blocks::simd::{peak, Path};
 use stfusion_methods::starfm::window::*;
+fn al<T: Copy>(v: &[T]) -> Aligned<T> {
+    let mut a = Aligned::new();
+    if let Some(&x) = v.first() {
+        a.set_len(v.len(), x);
+        a.copy_from_slice(v);
+    }
+    a
+}
 fn main() {
     let half: usize = std::env::args().nth(1).map_or(25, |a| a.parse().unwrap());
     let rows = 12;
@@ -21,18 +30,20 @@ fn main() {
         let span_out = cols / lanes;
         let span = span_out + 2 * half;
         let n = (rows + 2 * half) * span * lanes;
-        let (mut keys, mut values) = (vec![0i32; n], vec![0.0f32; VALUES * n]);
+        let mut data = vec![0i32; PLANES * n];
         for r in 0..rows + 2 * half {
             for c in 0..span * lanes {
                 let f = rnd();
                 let s = rnd();
                 let t = rnd();
-                keys[r * span * lanes + c] = key(f);
-                for (p, v) in [s, t, 1.0 / ((1.0 + s * 100.0) * (1.0 + t * 100.0)), if rnd() < 0.02 { 1.0 } else { 0.0 }, f + s]
-                    .into_iter()
-                    .enumerate()
+                let at = ((r * span + c / lanes) * PLANES) * lanes + c % lanes;
+                data[at] = key(f);
+                for (p, v) in
+                    [s, t, 1.0 / ((1.0 + s * 100.0) * (1.0 + t * 100.0)), if rnd() < 0.02 { 1.0 } else { 0.0f32 }, f + s]
+                        .into_iter()
+                        .enumerate()
                 {
-                    values[(r * VALUES + p) * span * lanes + c] = v;
+                    data[at + (p + 1) * lanes] = v.to_bits() as i32;
                 }
             }
         }
@@ -41,7 +52,7 @@ fn main() {
         for i in 0..layer {
             (low[i], least[i]) = key_range(rnd(), 0.05);
         }
-        let samples = Samples { span, key_planes: 1, keys, values };
+        let samples = Samples { span, planes: PLANES, rows: 0..rows + 2 * half, data: al(&data) };
         let mut gf = 0.0f64;
         let mut x = 0.0;
         for _ in 0..60 {
@@ -54,13 +65,13 @@ fn main() {
             let mut out = Outputs {
                 rows,
                 span: span_out,
-                low: low.clone(),
-                least: least.clone(),
-                bound_s: vec![0.5; layer],
-                bound_t: vec![0.5; layer],
-                weight: vec![0.0; layer],
-                value: vec![0.0; layer],
-                count: vec![0.0; layer],
+                low: al(&low),
+                least: al(&least),
+                bound_s: al(&vec![0.5; layer]),
+                bound_t: al(&vec![0.5; layer]),
+                weight: al(&vec![0.0; layer]),
+                value: al(&vec![0.0; layer]),
+                count: al(&vec![0.0; layer]),
             };
             let tests = Tests {
                 half,

@@ -1,5 +1,6 @@
 //! What several methods share, one concept a file.
 
+pub mod aligned;
 pub mod box_sums;
 pub mod pair_order;
 pub mod pixels;

@@ -7,7 +7,7 @@ use stfusion_core::{Cancel, Error, Region, Result};
 
 use super::parameters::ZeroDifference;
 use super::rules::{Rules, WeightLaw};
-use super::window::{self, Outputs, Samples, Tests, GRAIN, VALUES};
+use super::window::{self, Outputs, Samples, Tests, GRAIN, PLANES};
 use crate::blocks::box_sums::{self, RimmedPlane};
 use crate::blocks::simd::Path;
 
@@ -94,9 +94,8 @@ pub struct Block {
     region: Region,
     samples: Samples,
     outputs: Outputs,
-    /// Rows of planes before they are cut into strips: the first key plane's value, then those of [`window`].
-    line: Vec<f32>,
-    line_keys: Vec<i32>,
+    /// A row of each plane before it is cut into strips.
+    line: Vec<i32>,
     /// Values of a key plane over the block and its rim.
     rimmed: Vec<f32>,
     deviations: Vec<f64>,
@@ -109,7 +108,7 @@ pub fn bytes(half: usize, key_planes: usize, lanes: usize) -> usize {
     let (rows, span) = (ROWS + 2 * half, STRIP + GRAIN + 2 * half);
     let outputs = ROWS * (STRIP + GRAIN) * lanes;
     let rimmed = rows * (STRIP * lanes + 2 * half);
-    4 * rows * span * lanes * (VALUES + key_planes) + 4 * outputs * (2 * key_planes + 5) + 4 * rimmed + 12 * outputs
+    4 * rows * span * lanes * (PLANES - 1 + key_planes) + 4 * outputs * (2 * key_planes + 5) + 4 * rimmed + 12 * outputs
 }
 
 /// The blocks of an output of `rows` x `cols` pixels, of about equal size.
@@ -128,7 +127,6 @@ impl Block {
             samples: Samples::default(),
             outputs: Outputs::default(),
             line: Vec::new(),
-            line_keys: Vec::new(),
             rimmed: Vec::new(),
             deviations: Vec::new(),
             valid: Vec::new(),
@@ -139,29 +137,23 @@ impl Block {
     fn start(&mut self, region: Region, key_planes: usize, count: bool) {
         let span = region.cols.div_ceil(self.lanes).next_multiple_of(GRAIN);
         let layer = region.rows * span * self.lanes;
-        let zero = |v: &mut Vec<f32>, n: usize| {
-            v.clear();
-            v.resize(n, 0.0);
-        };
         let out = &mut self.outputs;
         (out.rows, out.span) = (region.rows, span);
-        zero(&mut out.weight, layer);
-        zero(&mut out.value, layer);
-        zero(&mut out.count, if count { layer } else { 0 });
-        zero(&mut out.bound_s, layer);
-        zero(&mut out.bound_t, layer);
-        out.low.resize(key_planes * layer, 0);
-        out.least.resize(key_planes * layer, i32::MAX);
+        out.weight.set(layer, 0.0);
+        out.value.set(layer, 0.0);
+        out.count.set(if count { layer } else { 0 }, 0.0);
+        out.bound_s.set(layer, 0.0);
+        out.bound_t.set(layer, 0.0);
+        out.low.set_len(key_planes * layer, 0);
+        out.least.set_len(key_planes * layer, i32::MAX);
         self.valid.clear();
         self.valid.resize(if count { region.pixels() } else { 0 }, 0);
         self.region = region;
     }
 
-    /// Position of a pixel of the block in the layers of the outputs.
-    #[inline(always)]
-    fn output_at(&self, row: usize, col: usize) -> usize {
-        let span = self.outputs.span;
-        (row * span + col % span) * self.lanes + col / span
+    /// Calls `of` with (row, column, position in the layers of the outputs) of every pixel of the block.
+    pub fn each_pixel(&self, of: impl FnMut(usize, usize, usize)) {
+        each_pixel(self.region, self.outputs.span, self.lanes, of);
     }
 
     /// Computes the totals of `band` over the block `region` (pixels of the tile's region).
@@ -197,20 +189,18 @@ impl Block {
         let sigma = rules.uncertainty[band];
         let start = if rules.largest_bound { f32::NEG_INFINITY } else { f32::INFINITY };
         let choose = |a: f32, b: f32| if rules.largest_bound { a.max(b) } else { a.min(b) };
-        for row in 0..self.region.rows {
-            for col in 0..self.region.cols {
-                let i = images.at(band, r0 + row, c0 + col);
-                let (mut s, mut t) = (start, start);
-                for &PairImages { fine, coarse, .. } in &images.pairs {
-                    if let Some(d) = Differences::of(fine[i], coarse[i], images.target[i]) {
-                        (s, t) = (choose(s, d.s), choose(t, d.t));
-                    }
+        let (bound_s, bound_t) = (&mut self.outputs.bound_s[..], &mut self.outputs.bound_t[..]);
+        each_pixel(self.region, self.outputs.span, self.lanes, |row, col, o| {
+            let i = images.at(band, r0 + row, c0 + col);
+            let (mut s, mut t) = (start, start);
+            for &PairImages { fine, coarse, .. } in &images.pairs {
+                if let Some(d) = Differences::of(fine[i], coarse[i], images.target[i]) {
+                    (s, t) = (choose(s, d.s), choose(t, d.t));
                 }
-                let o = self.output_at(row, col);
-                self.outputs.bound_s[o] = rounded_up(f64::from(s) + sigma.spectral);
-                self.outputs.bound_t[o] = rounded_up(f64::from(t) + sigma.temporal);
             }
-        }
+            bound_s[o] = rounded_up(f64::from(s) + sigma.spectral);
+            bound_t[o] = rounded_up(f64::from(t) + sigma.temporal);
+        });
     }
 
     /// Fills the planes of pair `k`.
@@ -230,70 +220,53 @@ impl Block {
         let end = ((left + (self.region.cols + 2 * half) as isize).max(0) as usize).min(padded.cols);
         let inset = (first as isize - left) as usize;
 
+        let planes = PLANES - 1 + key_planes;
         self.samples.span = span;
-        self.samples.key_planes = key_planes;
-        self.samples.keys.resize(rows * key_planes * span * self.lanes, 0);
-        self.samples.values.resize(rows * VALUES * span * self.lanes, 0.0);
+        self.samples.planes = planes;
+        self.samples.data.set_len(rows * span * planes * self.lanes, 0);
         self.line.clear();
-        self.line.resize(VALUES * width, 0.0);
-        self.line_keys.clear();
-        self.line_keys.resize(key_planes * width, window::key(f32::NAN));
+        self.line.resize(planes * width, 0);
+        self.line[window::KEY * width..][..width].fill(window::key(f32::NAN));
+        // rows of the padded tile that the block and its rim have
+        let end_row = (padded.rows as isize - top).clamp(0, rows as isize) as usize;
+        let rows_inside = ((-top).max(0) as usize).min(end_row)..end_row;
+        self.samples.rows = rows_inside.clone();
         self.rimmed.clear();
         self.rimmed.resize(rows * (self.region.cols + 2 * half), f32::NAN);
 
-        for row in 0..rows {
-            let source = top + row as isize;
-            let inside = source >= 0 && (source as usize) < padded.rows && first < end;
-            if inside {
-                let source = source as usize;
-                let range = |b: usize| images.at(b, source, first)..images.at(b, source, first) + (end - first);
-                let n = end - first;
-                let (f, c, p) = (&fine[range(band)], &coarse[range(band)], &images.target[range(band)]);
-                let similar = match (classes, bands) {
-                    (Some(map), _) => &map[range(0)],
-                    (None, [b, ..]) => &fine[range(*b)],
-                    (None, []) => f,
-                };
-                let planes = &mut self.line[..];
-                let (s_line, rest) = planes.split_at_mut(width);
-                let (t_line, rest) = rest.split_at_mut(width);
-                let (a_line, rest) = rest.split_at_mut(width);
-                let (b_line, v_line) = rest.split_at_mut(width);
-                let to = inset..inset + n;
-                let (s_line, t_line, a_line) = (&mut s_line[to.clone()], &mut t_line[to.clone()], &mut a_line[to.clone()]);
-                let (b_line, v_line) = (&mut b_line[to.clone()], &mut v_line[to.clone()]);
-                let keys = &mut self.line_keys[to.clone()];
-                let rimmed = &mut self.rimmed[row * (self.region.cols + 2 * half)..][to];
-                for i in 0..n {
-                    let d = Differences::raw(f[i], c[i], p[i]);
-                    let valid = d.is_valid();
-                    let (a, b) = law.parts(d.s, d.t);
-                    s_line[i] = if valid { d.s } else { 0.0 };
-                    t_line[i] = if valid { d.t } else { 0.0 };
-                    a_line[i] = if valid { a } else { 0.0 };
-                    b_line[i] = if valid { b } else { 0.0 };
-                    v_line[i] = if valid { d.proposal } else { 0.0 };
-                    rimmed[i] = if valid { similar[i] } else { f32::NAN };
-                    keys[i] = window::key(rimmed[i]);
+        let n = end.saturating_sub(first);
+        for row in rows_inside {
+            let source = (top + row as isize) as usize;
+            let range = |b: usize| images.at(b, source, first)..images.at(b, source, first) + n;
+            let (f, c, p) = (&fine[range(band)], &coarse[range(band)], &images.target[range(band)]);
+            let similar = match (classes, bands) {
+                (Some(map), _) => &map[range(0)],
+                (None, [b, ..]) => &fine[range(*b)],
+                (None, []) => f,
+            };
+            let mut lines = self.line.chunks_exact_mut(width).map(|line| &mut line[inset..inset + n]);
+            let mut next = || lines.next().unwrap_or_default();
+            let (keys, s_line, t_line, a_line, b_line, v_line) = (next(), next(), next(), next(), next(), next());
+            let rimmed = &mut self.rimmed[row * (self.region.cols + 2 * half) + inset..][..n];
+            for i in 0..n {
+                let d = Differences::raw(f[i], c[i], p[i]);
+                let valid = d.is_valid();
+                let (a, b) = law.parts(d.s, d.t);
+                s_line[i] = if valid { d.s.to_bits() as i32 } else { 0 };
+                t_line[i] = if valid { d.t.to_bits() as i32 } else { 0 };
+                a_line[i] = if valid { a.to_bits() as i32 } else { 0 };
+                b_line[i] = if valid { b.to_bits() as i32 } else { 0 };
+                v_line[i] = if valid { d.proposal.to_bits() as i32 } else { 0 };
+                rimmed[i] = if valid { similar[i] } else { f32::NAN };
+                keys[i] = window::key(rimmed[i]);
+            }
+            for (&b, keys) in bands.iter().skip(1).zip(lines) {
+                for (key, &value) in keys.iter_mut().zip(&fine[range(b)]) {
+                    *key = window::key(value);
                 }
-                for (plane, &b) in bands.iter().enumerate().skip(1) {
-                    let keys = &mut self.line_keys[plane * width + inset..][..n];
-                    for (key, &value) in keys.iter_mut().zip(&fine[range(b)]) {
-                        *key = window::key(value);
-                    }
-                }
-            } else {
-                self.line.fill(0.0);
-                self.line_keys.fill(window::key(f32::NAN));
             }
-            for plane in 0..VALUES {
-                let to = &mut self.samples.values[(row * VALUES + plane) * span * self.lanes..][..span * self.lanes];
-                cut_into_strips(&self.line[plane * width..][..width], self.outputs.span, self.lanes, to);
-            }
-            for plane in 0..key_planes {
-                let to = &mut self.samples.keys[(row * key_planes + plane) * span * self.lanes..][..span * self.lanes];
-                cut_into_strips(&self.line_keys[plane * width..][..width], self.outputs.span, self.lanes, to);
-            }
+            let to = &mut self.samples.data[row * span * planes * self.lanes..][..span * planes * self.lanes];
+            cut_into_strips(&self.line, width, self.outputs.span, self.lanes, to);
         }
     }
 
@@ -323,20 +296,16 @@ impl Block {
             if let Some(mean) = local {
                 self.window_deviations(images, b, fine, half, mean);
             }
-            for row in 0..self.region.rows {
-                for col in 0..self.region.cols {
-                    let centre = if plane == 0 {
-                        self.rimmed[(row + half) * width + col + half]
-                    } else {
-                        fine[images.at(b, r0 + row, c0 + col)]
-                    };
-                    if local.is_some() {
-                        tolerance = 2.0 * self.deviations[row * self.region.cols + col] / rules.classes;
-                    }
-                    let o = plane * layer + self.output_at(row, col);
-                    (self.outputs.low[o], self.outputs.least[o]) = window::key_range(centre, tolerance);
+            let (low, least) = (&mut self.outputs.low[plane * layer..], &mut self.outputs.least[plane * layer..]);
+            let (rimmed, deviations, cols) = (&self.rimmed[..], &self.deviations[..], self.region.cols);
+            each_pixel(self.region, self.outputs.span, self.lanes, |row, col, o| {
+                let centre =
+                    if plane == 0 { rimmed[(row + half) * width + col + half] } else { fine[images.at(b, r0 + row, c0 + col)] };
+                if local.is_some() {
+                    tolerance = 2.0 * deviations[row * cols + col] / rules.classes;
                 }
-            }
+                (low[o], least[o]) = window::key_range(centre, tolerance);
+            });
         }
     }
 
@@ -365,12 +334,17 @@ impl Block {
         box_sums::add_valid_counts(plane, &mut self.valid);
     }
 
-    /// The prediction of a pixel of the block from its totals; `NaN` where nothing can be predicted.
-    pub fn prediction(&self, images: &TileImages<'_, '_>, band: usize, row: usize, col: usize, rules: &Rules) -> f32 {
+    /// The prediction of the pixel (row, col, position) of the block from its totals; `NaN` where nothing can be predicted.
+    pub fn prediction(
+        &self,
+        images: &TileImages<'_, '_>,
+        band: usize,
+        (row, col, o): (usize, usize, usize),
+        rules: &Rules,
+    ) -> f32 {
         let (r, c) = (images.tile.row_offset() + self.region.row + row, images.tile.col_offset() + self.region.col + col);
         let i = images.at(band, r, c);
         let target = images.target[i];
-        let o = self.output_at(row, col);
         let weight = self.outputs.weight[o];
         let (mut pairs, mut increments) = (0u32, 0.0f64);
         let (mut unchanged, mut copies, mut agrees) = (0u32, 0.0f64, false);
@@ -397,9 +371,21 @@ impl Block {
         }
     }
 
-    /// Number of candidates of a pixel of the block, when they were counted.
-    pub fn candidates(&self, row: usize, col: usize) -> f32 {
-        self.outputs.count[self.output_at(row, col)]
+    /// Number of candidates of the pixel at a position, when they were counted.
+    pub fn candidates(&self, position: usize) -> f32 {
+        self.outputs.count[position]
+    }
+}
+
+/// Calls `of` with (row, column, position in the layers of the outputs) of every pixel of `region`, strip by strip.
+#[inline(always)]
+fn each_pixel(region: Region, span: usize, lanes: usize, mut of: impl FnMut(usize, usize, usize)) {
+    for row in 0..region.rows {
+        for (lane, first) in (0..region.cols).step_by(span).enumerate() {
+            for c in 0..span.min(region.cols - first) {
+                of(row, first + c, (row * span + c) * lanes + lane);
+            }
+        }
     }
 }
 
@@ -453,26 +439,32 @@ fn rounded_up(value: f64) -> f32 {
     }
 }
 
-/// Writes column c of strip l, which is column `l * strip + c` of `line`, to `to[c * lanes + l]`.
-fn cut_into_strips<T: Copy>(line: &[T], strip: usize, lanes: usize, to: &mut [T]) {
+/// Writes the planes in `lines`, of `width` columns each, to `to`: column c of strip l, which is column `l * strip + c`, of plane p to
+/// `(c * planes + p) * lanes + l`.
+fn cut_into_strips(lines: &[i32], width: usize, strip: usize, lanes: usize, to: &mut [i32]) {
     match lanes {
-        4 => cut::<T, 4>(line, strip, to),
-        8 => cut::<T, 8>(line, strip, to),
-        16 => cut::<T, 16>(line, strip, to),
+        4 => cut::<4>(lines, width, strip, to),
+        8 => cut::<8>(lines, width, strip, to),
+        16 => cut::<16>(lines, width, strip, to),
         _ => {
+            let planes = lines.len() / width;
             for (i, to) in to.iter_mut().enumerate() {
-                *to = line[i % lanes * strip + i / lanes];
+                let (vector, lane) = (i / lanes, i % lanes);
+                *to = lines[vector % planes * width + lane * strip + vector / planes];
             }
         }
     }
 }
 
-fn cut<T: Copy, const W: usize>(line: &[T], strip: usize, to: &mut [T]) {
-    let span = to.len() / W;
-    let strips: [&[T]; W] = std::array::from_fn(|l| &line[l * strip..][..span]);
-    for (c, to) in to.chunks_exact_mut(W).enumerate() {
-        for l in 0..W {
-            to[l] = strips[l][c];
+fn cut<const W: usize>(lines: &[i32], width: usize, strip: usize, to: &mut [i32]) {
+    let planes = lines.len() / width;
+    let span = to.len() / (W * planes);
+    for (p, line) in lines.chunks_exact(width).enumerate() {
+        let strips: [&[i32]; W] = std::array::from_fn(|l| &line[l * strip..][..span]);
+        for (c, to) in to.chunks_exact_mut(W * planes).enumerate() {
+            for (to, strip) in to[p * W..][..W].iter_mut().zip(&strips) {
+                *to = strip[c];
+            }
         }
     }
 }

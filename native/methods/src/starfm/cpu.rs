@@ -46,22 +46,22 @@ pub fn run(job: &Job, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>)
     for region in block::blocks(job.path, tile.region.rows, tile.region.cols) {
         for band in 0..job.bands {
             buffers.accumulate(&images, band, region, criteria, exec.cancel)?;
-            for row in 0..region.rows {
-                for col in 0..region.cols {
-                    let at = (region.row + row, region.col + col);
-                    let value = buffers.prediction(&images, band, row, col, rules);
-                    out.image[(band, at.0, at.1)] = value;
-                    let Some(support) = &mut out.support else { continue };
-                    let candidates = if value.is_nan() { 0.0 } else { buffers.candidates(row, col) };
-                    let inside =
-                        |start: usize, length: usize| (start + rules.half + 1).min(length) - start.saturating_sub(rules.half);
-                    let samples = inside(tile.region.row + at.0, job.scene.0) * inside(tile.region.col + at.1, job.scene.1);
-                    let valid = f64::from(buffers.valid[row * region.cols + col]) / (samples * pairs * job.bands) as f64;
-                    let (fewest, fraction) = (&mut support.similar_pixels[at], &mut support.valid_fraction[at]);
-                    *fewest = if band == 0 { candidates } else { fewest.min(candidates) };
-                    *fraction = if band == 0 { valid as f32 } else { *fraction + valid as f32 };
-                }
-            }
+            let image = &mut out.image;
+            let support = &mut out.support;
+            buffers.each_pixel(|row, col, position| {
+                let at = (region.row + row, region.col + col);
+                let value = buffers.prediction(&images, band, (row, col, position), rules);
+                image[(band, at.0, at.1)] = value;
+                let Some(support) = support else { return };
+                let candidates = if value.is_nan() { 0.0 } else { buffers.candidates(position) };
+                let inside =
+                    |start: usize, length: usize| (start + rules.half + 1).min(length) - start.saturating_sub(rules.half);
+                let samples = inside(tile.region.row + at.0, job.scene.0) * inside(tile.region.col + at.1, job.scene.1);
+                let valid = f64::from(buffers.valid[row * region.cols + col]) / (samples * pairs * job.bands) as f64;
+                let (fewest, fraction) = (&mut support.similar_pixels[at], &mut support.valid_fraction[at]);
+                *fewest = if band == 0 { candidates } else { fewest.min(candidates) };
+                *fraction = if band == 0 { valid as f32 } else { *fraction + valid as f32 };
+            });
         }
     }
     Ok(())

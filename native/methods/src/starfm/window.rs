@@ -26,22 +26,27 @@
 //! Every pixel adds its candidates in one order (pairs, rows, columns; one subtotal per row), whatever tile, block, strip or
 //! register tile it falls in, so the result does not depend on them.
 
+use std::ops::Range;
+
 use stfusion_core::{Cancel, Result};
 
+use crate::blocks::aligned::Aligned;
 use crate::blocks::simd::{Path, Portable, Simd};
 
-/// |F − C| in [`Samples::values`].
-pub const S: usize = 0;
+/// Key of what similarity is judged by.
+pub const KEY: usize = 0;
+/// |F − C|.
+pub const S: usize = 1;
 /// |C − C_p|.
-pub const T: usize = 1;
+pub const T: usize = 2;
 /// Weight at distance factor 1, for candidates outside the uncertainty; else 0.
-pub const A: usize = 2;
+pub const A: usize = 3;
 /// Weight that does not depend on the distance, for candidates within the uncertainty; else 0.
-pub const B: usize = 3;
+pub const B: usize = 4;
 /// Proposal F + C_p − C.
-pub const V: usize = 4;
-/// Number of value planes.
-pub const VALUES: usize = 5;
+pub const V: usize = 5;
+/// Number of planes that every sample has; keys of further similarity bands follow.
+pub const PLANES: usize = 6;
 
 /// Columns of a strip are padded to a multiple of this, the widest register tile.
 pub const GRAIN: usize = 2;
@@ -59,7 +64,7 @@ fn order(value: f32) -> i32 {
     }
 }
 
-/// Key of a sample for [`Samples::keys`]; a `NaN` is no candidate.
+/// Key of a sample; a `NaN` is no candidate.
 #[inline(always)]
 pub fn key(value: f32) -> i32 {
     !order(value)
@@ -89,41 +94,41 @@ pub fn key_range(centre: f32, tolerance: f64) -> (i32, i32) {
     (l.wrapping_add(1).wrapping_add(i32::MIN), !inside.wrapping_add(i32::MIN))
 }
 
-/// Planes of one pair and band over a block and its rim of half a window. Vector (row r, plane p, column c of the strips) starts
-/// at `((r * planes + p) * span + c) * lanes`.
-#[derive(Debug, Clone, Default)]
+/// Planes of one pair and band over a block and its rim of half a window. Vector (row r, column c of the strips, plane p) starts
+/// at `((r * span + c) * planes + p) * lanes`.
+#[derive(Debug, Default)]
 pub struct Samples {
     /// Columns of a strip with its rim and padding.
     pub span: usize,
-    /// Number of key planes: one, and further similarity bands.
-    pub key_planes: usize,
-    /// Key planes.
-    pub keys: Vec<i32>,
-    /// [`VALUES`] planes.
-    pub values: Vec<f32>,
+    /// Number of planes, at least [`PLANES`].
+    pub planes: usize,
+    /// Rows that hold samples; the others, which lie outside the scene, are not looked at.
+    pub rows: Range<usize>,
+    /// Keys, and the bits of the values.
+    pub data: Aligned<i32>,
 }
 
 /// What the output pixels of a block bring along and collect. Vector (row r, column c of the strips) starts at `(r * span + c) * lanes`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Outputs {
     /// Rows.
     pub rows: usize,
     /// Columns of a strip with padding: a multiple of [`GRAIN`].
     pub span: usize,
     /// First part of [`key_range`], one layer per key plane.
-    pub low: Vec<i32>,
+    pub low: Aligned<i32>,
     /// Second part of [`key_range`], one layer per key plane.
-    pub least: Vec<i32>,
+    pub least: Aligned<i32>,
     /// Bound of S.
-    pub bound_s: Vec<f32>,
+    pub bound_s: Aligned<f32>,
     /// Bound of T.
-    pub bound_t: Vec<f32>,
+    pub bound_t: Aligned<f32>,
     /// Sum of weights.
-    pub weight: Vec<f32>,
+    pub weight: Aligned<f32>,
     /// Sum of weighted proposals.
-    pub value: Vec<f32>,
+    pub value: Aligned<f32>,
     /// Number of candidates, when [`Tests::count`].
-    pub count: Vec<f32>,
+    pub count: Aligned<f32>,
 }
 
 /// The window and its tests.
@@ -162,14 +167,14 @@ unsafe fn add_row<X: Simd, const R: usize, const C: usize, const STRICT: bool, c
 ) {
     let RowJob { samples, tests, row, sample_row } = job;
     let side = 2 * tests.half + 1;
-    let (span, out_span) = (samples.span * X::WIDTH, out.span * X::WIDTH);
+    let out_span = out.span * X::WIDTH;
     let layer = out.rows * out_span;
+    let planes = if GENERAL { samples.planes } else { PLANES };
     let one = x.splat(1.0);
     // SAFETY: by the contract of this function every pointer below stays inside its buffer: sample columns run to
     // out.span + 2 * half, which `check` compared with samples.span.
     unsafe {
-        let keys = samples.keys.as_ptr().add(sample_row * samples.key_planes * span);
-        let values = samples.values.as_ptr().add(sample_row * VALUES * span);
+        let line = samples.data.as_ptr().add(sample_row * samples.span * planes * X::WIDTH);
         let mut distance = [tests.inverse_distance.as_ptr(); R];
         for (i, d) in distance.iter_mut().enumerate() {
             *d = d.add((sample_row - row - i) * side);
@@ -183,21 +188,18 @@ unsafe fn add_row<X: Simd, const R: usize, const C: usize, const STRICT: bool, c
             // sample column `q` of the window of the first output column meets output columns `j`
             macro_rules! meet {
                 ($q:expr, $($j:literal)+) => {{
-                    let at = (col + $q) * X::WIDTH;
-                    let k = x.load_int(keys.add(at));
-                    let s = x.load(values.add(S * span + at));
-                    let t = x.load(values.add(T * span + at));
-                    let a = x.load(values.add(A * span + at));
-                    let b = x.load(values.add(B * span + at));
-                    let v = x.load(values.add(V * span + at));
+                    let sample = line.add((col + $q) * planes * X::WIDTH);
+                    let plane = |p: usize| x.load(sample.add(p * X::WIDTH).cast());
+                    let k = x.load_int(sample.add(KEY * X::WIDTH));
+                    let (s, t, a, b, v) = (plane(S), plane(T), plane(A), plane(B), plane(V));
                     for i in 0..R {
                         $(
                             let o = i * out_span + $j * X::WIDTH;
                             let mut keep = x.wrapped_more(k, x.load_int(low.add(o)), x.load_int(least.add(o)));
                             if GENERAL {
-                                for p in 1..samples.key_planes {
-                                    let more = x.load_int(keys.add(p * span + at));
-                                    let o = p * layer + o;
+                                for p in PLANES..planes {
+                                    let more = x.load_int(sample.add(p * X::WIDTH));
+                                    let o = (p - PLANES + 1) * layer + o;
                                     keep = x.and_wrapped_more(keep, more, x.load_int(low.add(o)), x.load_int(least.add(o)));
                                 }
                             }
@@ -250,13 +252,13 @@ fn check(lanes: usize, samples: &Samples, tests: &Tests, out: &Outputs) {
     let rows = out.rows + 2 * tests.half;
     assert!(out.span.is_multiple_of(GRAIN), "output columns are padded to the register tile");
     assert!(samples.span >= out.span + 2 * tests.half, "sample columns have a rim");
-    assert!(
-        samples.key_planes > 0 && samples.keys.len() >= rows * samples.key_planes * samples.span * lanes,
-        "key rows have a rim"
-    );
-    assert!(samples.values.len() >= rows * VALUES * samples.span * lanes, "value rows have a rim");
+    assert!(samples.planes >= PLANES, "every sample has the common planes");
+    assert!(samples.data.len() >= rows * samples.span * samples.planes * lanes, "sample rows have a rim");
     assert!(tests.inverse_distance.len() >= side * side, "every offset of the window has a distance");
-    assert!([&out.low, &out.least].iter().all(|v| v.len() >= samples.key_planes * layer), "every key plane has a range");
+    assert!(
+        [&out.low, &out.least].iter().all(|v| v.len() >= (1 + samples.planes - PLANES) * layer),
+        "every key plane has a range"
+    );
     assert!([&out.bound_s, &out.bound_t, &out.weight, &out.value].iter().all(|v| v.len() >= layer), "output layers are complete");
     assert!(!tests.count || out.count.len() >= layer, "candidates that are counted have a layer");
 }
@@ -274,7 +276,7 @@ unsafe fn add_rows<X: Simd, const R: usize, const C: usize, const STRICT: bool, 
     out: &mut Outputs,
 ) {
     let rows = R.min(out.rows - row);
-    for sample_row in row..row + rows + 2 * tests.half {
+    for sample_row in row.max(samples.rows.start)..(row + rows + 2 * tests.half).min(samples.rows.end) {
         let first = sample_row.saturating_sub(2 * tests.half).max(row);
         let last = sample_row.min(row + rows - 1);
         // SAFETY: passed on from the caller; the sample row is in the window of output rows first..=last.
@@ -302,7 +304,7 @@ unsafe fn add_rows_as<X: Simd, const R: usize, const C: usize>(
     row: usize,
     out: &mut Outputs,
 ) {
-    let general = tests.count || samples.key_planes > 1;
+    let general = tests.count || samples.planes > PLANES;
     // SAFETY: passed on from the caller.
     unsafe {
         match (tests.strict, general) {
