@@ -280,16 +280,18 @@ fn run(input: &Input<'_>) {
         stf_context_set_progress(context, Some(progress), if input.stop { context.cast() } else { null_mut() });
         check(context, stf_job_create(context, method.as_ptr(), &mut job));
         for setting in input.settings.iter().take(8) {
+            if let Setting::Int(name, _) | Setting::Double(name, _) | Setting::Bool(name, _) | Setting::Text(name, _) = setting {
+                // a thousand threads would only slow the fuzzer down
+                if matches!(*name, "threads" | "memory") {
+                    continue;
+                }
+            }
             let status = match setting {
                 Setting::Int(name, value) => stf_job_set_int(context, job, text(name).as_ptr(), *value),
                 Setting::Double(name, value) => stf_job_set_double(context, job, text(name).as_ptr(), *value),
                 Setting::Bool(name, value) => stf_job_set_bool(context, job, text(name).as_ptr(), *value),
                 Setting::Text(name, value) => {
                     let (name, value) = (text(name), text(value));
-                    // more threads than needed would only slow the fuzzer down
-                    if name.as_bytes() == b"threads" || name.as_bytes() == b"memory" {
-                        continue;
-                    }
                     stf_job_set_string(context, job, name.as_ptr(), value.as_ptr())
                 }
                 Setting::Window(value) => stf_job_set_int(context, job, c"window".as_ptr(), *value),
