@@ -5,6 +5,7 @@
 use stfusion_core::method::TileIn;
 use stfusion_core::{Cancel, Error, Region, Result};
 
+use super::lines::{self, Differences};
 use super::parameters::ZeroDifference;
 use super::rules::{Rules, WeightLaw};
 use super::window::{self, Outputs, Samples, Tests, GRAIN, PLANES};
@@ -14,7 +15,7 @@ use crate::blocks::simd::Path;
 /// Most rows of a block.
 pub const ROWS: usize = 128;
 /// Most columns of a strip.
-pub const STRIP: usize = 48;
+pub const STRIP: usize = 64;
 
 /// Images of one pair as slices.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +97,11 @@ pub struct Block {
     outputs: Outputs,
     /// A row of each plane before it is cut into strips.
     line: Vec<i32>,
+    /// A row of the outputs' layers before it is cut.
+    bounds_s: Vec<f32>,
+    bounds_t: Vec<f32>,
+    low: Vec<i32>,
+    least: Vec<i32>,
     /// Values of a key plane over the block and its rim.
     rimmed: Vec<f32>,
     deviations: Vec<f64>,
@@ -127,6 +133,10 @@ impl Block {
             samples: Samples::default(),
             outputs: Outputs::default(),
             line: Vec::new(),
+            bounds_s: Vec::new(),
+            bounds_t: Vec::new(),
+            low: Vec::new(),
+            least: Vec::new(),
             rimmed: Vec::new(),
             deviations: Vec::new(),
             valid: Vec::new(),
@@ -186,21 +196,27 @@ impl Block {
     /// Bounds of the filter (equations 13 and 14): the smallest or largest difference at the centre over the pairs, plus its uncertainty.
     fn set_bounds(&mut self, images: &TileImages<'_, '_>, band: usize, rules: &Rules) {
         let (r0, c0) = (images.tile.row_offset() + self.region.row, images.tile.col_offset() + self.region.col);
-        let sigma = rules.uncertainty[band];
-        let start = if rules.largest_bound { f32::NEG_INFINITY } else { f32::INFINITY };
-        let choose = |a: f32, b: f32| if rules.largest_bound { a.max(b) } else { a.min(b) };
-        let (bound_s, bound_t) = (&mut self.outputs.bound_s[..], &mut self.outputs.bound_t[..]);
-        each_pixel(self.region, self.outputs.span, self.lanes, |row, col, o| {
-            let i = images.at(band, r0 + row, c0 + col);
-            let (mut s, mut t) = (start, start);
-            for &PairImages { fine, coarse, .. } in &images.pairs {
-                if let Some(d) = Differences::of(fine[i], coarse[i], images.target[i]) {
-                    (s, t) = (choose(s, d.s), choose(t, d.t));
-                }
+        let limits = lines::Limits { sigma: rules.uncertainty[band], largest: rules.largest_bound };
+        let width = self.outputs.span * self.lanes;
+        self.bounds_s.resize(width, 0.0);
+        self.bounds_t.resize(width, 0.0);
+        for row in 0..self.region.rows {
+            let (bounds_s, bounds_t) = (&mut self.bounds_s[..self.region.cols], &mut self.bounds_t[..self.region.cols]);
+            let range = images.at(band, r0 + row, c0)..images.at(band, r0 + row, c0) + self.region.cols;
+            limits.start(bounds_s, bounds_t);
+            for pair in &images.pairs {
+                let values = lines::Values {
+                    fine: &pair.fine[range.clone()],
+                    coarse: &pair.coarse[range.clone()],
+                    target: &images.target[range.clone()],
+                };
+                lines::meet_differences(self.path, values, limits, bounds_s, bounds_t);
             }
-            bound_s[o] = rounded_up(f64::from(s) + sigma.spectral);
-            bound_t[o] = rounded_up(f64::from(t) + sigma.temporal);
-        });
+            lines::finish_bounds(self.path, limits, bounds_s, bounds_t);
+            let place = row * width..(row + 1) * width;
+            cut_into_strips(&self.bounds_s, width, self.outputs.span, self.lanes, &mut self.outputs.bound_s[place.clone()]);
+            cut_into_strips(&self.bounds_t, width, self.outputs.span, self.lanes, &mut self.outputs.bound_t[place]);
+        }
     }
 
     /// Fills the planes of pair `k`.
@@ -238,29 +254,19 @@ impl Block {
         for row in rows_inside {
             let source = (top + row as isize) as usize;
             let range = |b: usize| images.at(b, source, first)..images.at(b, source, first) + n;
-            let (f, c, p) = (&fine[range(band)], &coarse[range(band)], &images.target[range(band)]);
+            let values =
+                lines::Values { fine: &fine[range(band)], coarse: &coarse[range(band)], target: &images.target[range(band)] };
             let similar = match (classes, bands) {
                 (Some(map), _) => &map[range(0)],
                 (None, [b, ..]) => &fine[range(*b)],
-                (None, []) => f,
+                (None, []) => values.fine,
             };
-            let mut lines = self.line.chunks_exact_mut(width).map(|line| &mut line[inset..inset + n]);
-            let mut next = || lines.next().unwrap_or_default();
-            let (keys, s_line, t_line, a_line, b_line, v_line) = (next(), next(), next(), next(), next(), next());
+            let mut all = self.line.chunks_exact_mut(width).map(|line| &mut line[inset..inset + n]);
+            let mut next = || all.next().unwrap_or_default();
+            let planes_of_line = lines::Planes { key: next(), s: next(), t: next(), a: next(), b: next(), v: next() };
             let rimmed = &mut self.rimmed[row * (self.region.cols + 2 * half) + inset..][..n];
-            for i in 0..n {
-                let d = Differences::raw(f[i], c[i], p[i]);
-                let valid = d.is_valid();
-                let (a, b) = law.parts(d.s, d.t);
-                s_line[i] = if valid { d.s.to_bits() as i32 } else { 0 };
-                t_line[i] = if valid { d.t.to_bits() as i32 } else { 0 };
-                a_line[i] = if valid { a.to_bits() as i32 } else { 0 };
-                b_line[i] = if valid { b.to_bits() as i32 } else { 0 };
-                v_line[i] = if valid { d.proposal.to_bits() as i32 } else { 0 };
-                rimmed[i] = if valid { similar[i] } else { f32::NAN };
-                keys[i] = window::key(rimmed[i]);
-            }
-            for (&b, keys) in bands.iter().skip(1).zip(lines) {
+            lines::fill_planes(self.path, values, similar, &law, planes_of_line, rimmed);
+            for (&b, keys) in bands.iter().skip(1).zip(all) {
                 for (key, &value) in keys.iter_mut().zip(&fine[range(b)]) {
                     *key = window::key(value);
                 }
@@ -280,11 +286,14 @@ impl Block {
         let width = self.region.cols + 2 * half;
         let layer = self.outputs.rows * self.outputs.span * self.lanes;
         let (r0, c0) = (images.tile.row_offset() + self.region.row, images.tile.col_offset() + self.region.col);
-        // padding between strips and beyond the last column has no range
-        self.outputs.low.fill(0);
-        self.outputs.least.fill(i32::MAX);
+        // columns beyond the last one have no range
+        let out_width = self.outputs.span * self.lanes;
+        self.low.clear();
+        self.low.resize(out_width, 0);
+        self.least.clear();
+        self.least.resize(out_width, i32::MAX);
         for (plane, &b) in bands.iter().enumerate() {
-            let mut tolerance = match (classes, tolerances) {
+            let tolerance = match (classes, tolerances) {
                 (Some(_), _) => 0.5,
                 (None, Tolerances::Image(all)) => all[k][b],
                 (None, Tolerances::Window(_)) => 0.0,
@@ -296,16 +305,26 @@ impl Block {
             if let Some(mean) = local {
                 self.window_deviations(images, b, fine, half, mean);
             }
-            let (low, least) = (&mut self.outputs.low[plane * layer..], &mut self.outputs.least[plane * layer..]);
-            let (rimmed, deviations, cols) = (&self.rimmed[..], &self.deviations[..], self.region.cols);
-            each_pixel(self.region, self.outputs.span, self.lanes, |row, col, o| {
-                let centre =
-                    if plane == 0 { rimmed[(row + half) * width + col + half] } else { fine[images.at(b, r0 + row, c0 + col)] };
+            let cols = self.region.cols;
+            for row in 0..self.region.rows {
+                let centres = if plane == 0 {
+                    &self.rimmed[(row + half) * width + half..][..cols]
+                } else {
+                    &fine[images.at(b, r0 + row, c0)..][..cols]
+                };
+                let (low, least) = (&mut self.low[..cols], &mut self.least[..cols]);
                 if local.is_some() {
-                    tolerance = 2.0 * deviations[row * cols + col] / rules.classes;
+                    let deviations = &self.deviations[row * cols..][..cols];
+                    for (i, (&centre, deviation)) in centres.iter().zip(deviations).enumerate() {
+                        (low[i], least[i]) = window::key_range(centre, 2.0 * deviation / rules.classes);
+                    }
+                } else {
+                    lines::key_ranges(self.path, centres, tolerance, low, least);
                 }
-                (low[o], least[o]) = window::key_range(centre, tolerance);
-            });
+                let place = plane * layer + row * out_width..plane * layer + (row + 1) * out_width;
+                cut_into_strips(&self.low, out_width, self.outputs.span, self.lanes, &mut self.outputs.low[place.clone()]);
+                cut_into_strips(&self.least, out_width, self.outputs.span, self.lanes, &mut self.outputs.least[place]);
+            }
         }
     }
 
@@ -389,37 +408,6 @@ fn each_pixel(region: Region, span: usize, lanes: usize, mut of: impl FnMut(usiz
     }
 }
 
-/// Differences of one pixel and pair.
-#[derive(Debug, Clone, Copy)]
-struct Differences {
-    /// |F − C| (equation 6).
-    s: f32,
-    /// |C − C_p| (equation 7).
-    t: f32,
-    /// F + (C_p − C), of equation 5.
-    proposal: f32,
-}
-
-impl Differences {
-    /// Whatever comes out of the values.
-    #[inline(always)]
-    fn raw(fine: f32, coarse: f32, target: f32) -> Self {
-        let change = target - coarse;
-        Differences { s: (fine - coarse).abs(), t: change.abs(), proposal: fine + change }
-    }
-
-    /// Whether all three values were valid, and nothing overflowed.
-    #[inline(always)]
-    fn is_valid(self) -> bool {
-        self.s.is_finite() & self.t.is_finite() & self.proposal.is_finite()
-    }
-
-    /// `None` when a value is invalid.
-    fn of(fine: f32, coarse: f32, target: f32) -> Option<Self> {
-        Some(Self::raw(fine, coarse, target)).filter(|d| d.is_valid())
-    }
-}
-
 /// `value`, or `NaN` where it overflowed.
 fn finite(value: f32) -> f32 {
     if value.is_finite() {
@@ -429,23 +417,13 @@ fn finite(value: f32) -> f32 {
     }
 }
 
-/// The smallest `f32` that is not below `value`: a comparison `x < value` decides the same with it.
-fn rounded_up(value: f64) -> f32 {
-    let near = value as f32;
-    if f64::from(near) < value {
-        near.next_up()
-    } else {
-        near
-    }
-}
-
 /// Writes the planes in `lines`, of `width` columns each, to `to`: column c of strip l, which is column `l * strip + c`, of plane p to
 /// `(c * planes + p) * lanes + l`.
-fn cut_into_strips(lines: &[i32], width: usize, strip: usize, lanes: usize, to: &mut [i32]) {
+fn cut_into_strips<T: Copy>(lines: &[T], width: usize, strip: usize, lanes: usize, to: &mut [T]) {
     match lanes {
-        4 => cut::<4>(lines, width, strip, to),
-        8 => cut::<8>(lines, width, strip, to),
-        16 => cut::<16>(lines, width, strip, to),
+        4 => cut::<T, 4>(lines, width, strip, to),
+        8 => cut::<T, 8>(lines, width, strip, to),
+        16 => cut::<T, 16>(lines, width, strip, to),
         _ => {
             let planes = lines.len() / width;
             for (i, to) in to.iter_mut().enumerate() {
@@ -456,11 +434,11 @@ fn cut_into_strips(lines: &[i32], width: usize, strip: usize, lanes: usize, to: 
     }
 }
 
-fn cut<const W: usize>(lines: &[i32], width: usize, strip: usize, to: &mut [i32]) {
+fn cut<T: Copy, const W: usize>(lines: &[T], width: usize, strip: usize, to: &mut [T]) {
     let planes = lines.len() / width;
     let span = to.len() / (W * planes);
     for (p, line) in lines.chunks_exact(width).enumerate() {
-        let strips: [&[i32]; W] = std::array::from_fn(|l| &line[l * strip..][..span]);
+        let strips: [&[T]; W] = std::array::from_fn(|l| &line[l * strip..][..span]);
         for (c, to) in to.chunks_exact_mut(W * planes).enumerate() {
             for (to, strip) in to[p * W..][..W].iter_mut().zip(&strips) {
                 *to = strip[c];

@@ -17,6 +17,7 @@
 pub mod block;
 pub mod cases;
 pub mod cpu;
+pub mod lines;
 pub mod parameters;
 pub mod reference;
 pub mod rules;

@@ -75,7 +75,7 @@ pub fn key(value: f32) -> i32 {
 /// With o = order(value), l and h the orders of the ends and u = o − l − 1 modulo 2³², the value is inside if and only if u, as an
 /// unsigned number, is below n = h − l − 1. Signed comparison needs both shifted by 2³¹; complementing both sides turns the
 /// subtraction of l into an addition: !o + (l + 1 + 2³¹) > !(n + 2³¹).
-#[inline]
+#[inline(always)]
 pub fn key_range(centre: f32, tolerance: f64) -> (i32, i32) {
     const NOTHING: (i32, i32) = (0, i32::MAX);
     if centre.is_nan() || tolerance.is_nan() || tolerance <= 0.0 {
