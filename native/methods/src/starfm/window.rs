@@ -372,3 +372,42 @@ pub fn add_pair(path: Path, samples: &Samples, tests: &Tests, out: &mut Outputs,
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn similar(value: f32, centre: f32, tolerance: f64) -> bool {
+        let (low, least) = key_range(centre, tolerance);
+        key(value).wrapping_add(low) > least
+    }
+
+    proptest! {
+        #[test]
+        fn keys_decide_as_exact_arithmetic(centre in -2.0f32..2.0, tolerance in 1e-6f64..3.0, value in -4.0f32..4.0) {
+            let inside = |v: f32| f64::from(centre) - tolerance < f64::from(v) && f64::from(v) < f64::from(centre) + tolerance;
+            let ends = [(f64::from(centre) - tolerance) as f32, (f64::from(centre) + tolerance) as f32];
+            for v in ends.into_iter().flat_map(|e| [e.next_down(), e, e.next_up()]).chain([value, centre]) {
+                prop_assert_eq!(similar(v, centre, tolerance), inside(v), "{} near {} ± {}", v, centre, tolerance);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_similar_to_nothing() {
+        for (value, centre, tolerance) in [
+            (f32::NAN, 0.0, 1.0),
+            (0.0, f32::NAN, 1.0),
+            (f32::NAN, f32::NAN, 1.0),
+            (0.0, 0.0, 0.0),
+            (0.0, 0.0, f64::NAN),
+            (f32::NAN, 0.0, f64::MAX),
+        ] {
+            assert!(!similar(value, centre, tolerance), "{value} near {centre} ± {tolerance}");
+        }
+        assert!(similar(-0.0, 0.0, 1e-30) && similar(0.0, -0.0, 1e-30), "zeros are equal");
+        assert!(similar(f32::MAX, f32::MIN, f64::MAX), "a tolerance may be larger than every value");
+    }
+}
