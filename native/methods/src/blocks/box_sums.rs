@@ -3,6 +3,8 @@
 //! Each pixel's sums are taken afresh in one order, top to bottom and left to right, so they do not depend on where the block
 //! around it begins. Planes have a rim of `half` pixels on every side; pixels outside the scene are `NaN` like invalid ones.
 
+use stfusion_core::{Cancel, Result};
+
 /// A plane of `rows + 2 half` x `cols + 2 half` values, row by row.
 #[derive(Debug, Clone, Copy)]
 pub struct RimmedPlane<'a> {
@@ -17,11 +19,17 @@ pub struct RimmedPlane<'a> {
 }
 
 /// Sum over the window of each pixel of `N` numbers made from a value.
-fn window_sums<const N: usize>(plane: RimmedPlane<'_>, of: impl Fn(f32) -> [f64; N], mut to: impl FnMut(usize, [f64; N])) {
+fn window_sums<const N: usize>(
+    plane: RimmedPlane<'_>,
+    cancel: &Cancel,
+    of: impl Fn(f32) -> [f64; N],
+    mut to: impl FnMut(usize, [f64; N]),
+) -> Result<()> {
     let RimmedPlane { values, rows, cols, half } = plane;
     let (side, width) = (2 * half + 1, cols + 2 * half);
     let mut columns = vec![[0.0f64; N]; width];
     for row in 0..rows {
+        cancel.check()?;
         columns.fill([0.0; N]);
         for line in values[row * width..].chunks_exact(width).take(side) {
             for (sum, &value) in columns.iter_mut().zip(line) {
@@ -41,16 +49,23 @@ fn window_sums<const N: usize>(plane: RimmedPlane<'_>, of: impl Fn(f32) -> [f64;
             to(row * cols + col, sum);
         }
     }
+    Ok(())
 }
 
 /// Adds the number of valid values in the window of each pixel to `counts` (row by row).
-pub fn add_valid_counts(plane: RimmedPlane<'_>, counts: &mut [u32]) {
-    window_sums(plane, |v| [f64::from(u8::from(!v.is_nan()))], |i, [n]| counts[i] += n as u32);
+///
+/// # Errors
+/// [`stfusion_core::ErrorKind::Cancelled`].
+pub fn add_valid_counts(plane: RimmedPlane<'_>, counts: &mut [u32], cancel: &Cancel) -> Result<()> {
+    window_sums(plane, cancel, |v| [f64::from(u8::from(!v.is_nan()))], |i, [n]| counts[i] += n as u32)
 }
 
 /// Population standard deviation of the valid values in the window of each pixel, row by row; 0 where there are none. `origin`
 /// is any number near the values; it keeps the squares small.
-pub fn standard_deviations(plane: RimmedPlane<'_>, origin: f64, out: &mut Vec<f64>) {
+///
+/// # Errors
+/// [`stfusion_core::ErrorKind::Cancelled`].
+pub fn standard_deviations(plane: RimmedPlane<'_>, origin: f64, out: &mut Vec<f64>, cancel: &Cancel) -> Result<()> {
     out.clear();
     let parts = |v: f32| {
         let d = f64::from(v) - origin;
@@ -60,11 +75,11 @@ pub fn standard_deviations(plane: RimmedPlane<'_>, origin: f64, out: &mut Vec<f6
             [1.0, d, d * d]
         }
     };
-    window_sums(plane, parts, |_, [n, sum, squares]| {
+    window_sums(plane, cancel, parts, |_, [n, sum, squares]| {
         let mean = if n > 0.0 { sum / n } else { 0.0 };
         let variance = if n > 0.0 { squares / n - mean * mean } else { 0.0 };
         out.push(variance.max(0.0).sqrt());
-    });
+    })
 }
 
 #[cfg(test)]
@@ -81,9 +96,9 @@ mod tests {
             let (rows, cols) = (7 - 2 * half, 9 - 2 * half);
             let plane = RimmedPlane { values: &values, rows, cols, half };
             let mut counts = vec![0; rows * cols];
-            add_valid_counts(plane, &mut counts);
+            add_valid_counts(plane, &mut counts, &Cancel::new()).unwrap();
             let mut deviations = Vec::new();
-            standard_deviations(plane, 3.0, &mut deviations);
+            standard_deviations(plane, 3.0, &mut deviations, &Cancel::new()).unwrap();
             for row in 0..rows {
                 for col in 0..cols {
                     let window: Vec<f64> = (0..=2 * half)

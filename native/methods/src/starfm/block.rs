@@ -114,7 +114,7 @@ pub fn bytes(half: usize, key_planes: usize, lanes: usize) -> usize {
     let (rows, span) = (ROWS + 2 * half, STRIP + GRAIN + 2 * half);
     let outputs = ROWS * (STRIP + GRAIN) * lanes;
     let rimmed = rows * (STRIP * lanes + 2 * half);
-    4 * rows * span * lanes * (PLANES - 1 + key_planes) + 4 * outputs * (2 * key_planes + 5) + 4 * rimmed + 12 * outputs
+    4 * rows * span * lanes * (PLANES - 1 + key_planes) + 4 * outputs * (2 * key_planes + 5) + 8 * rimmed + 12 * outputs
 }
 
 /// The blocks of an output of `rows` x `cols` pixels, of about equal size.
@@ -178,16 +178,16 @@ impl Block {
         criteria: Criteria<'_>,
         cancel: &Cancel,
     ) -> Result<()> {
-        let Criteria { rules, tests, tolerances } = criteria;
+        let Criteria { rules, tests, .. } = criteria;
         self.start(region, rules.similarity_bands.len().max(1), tests.count);
         self.set_bounds(images, band, rules);
         for k in 0..images.pairs.len() {
             cancel.check()?;
             self.load_pair(images, band, k, rules);
-            self.set_ranges(images, band, k, rules, tolerances);
+            self.set_ranges(images, band, k, criteria, cancel)?;
             window::add_pair(self.path, &self.samples, tests, &mut self.outputs, cancel)?;
             if tests.count {
-                self.count_valid(rules.half);
+                self.count_valid(rules.half, cancel)?;
             }
         }
         Ok(())
@@ -277,7 +277,15 @@ impl Block {
     }
 
     /// Sets the range of similar keys of every output pixel for pair `k`, whose planes are loaded.
-    fn set_ranges(&mut self, images: &TileImages<'_, '_>, band: usize, k: usize, rules: &Rules, tolerances: &Tolerances) {
+    fn set_ranges(
+        &mut self,
+        images: &TileImages<'_, '_>,
+        band: usize,
+        k: usize,
+        criteria: Criteria<'_>,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let Criteria { rules, tolerances, .. } = criteria;
         let PairImages { fine, classes, .. } = images.pairs[k];
         let own = [band];
         let bands: &[usize] = if rules.similarity_bands.is_empty() { &own } else { &rules.similarity_bands };
@@ -303,7 +311,7 @@ impl Block {
                 _ => None,
             };
             if let Some(mean) = local {
-                self.window_deviations(images, b, fine, half, mean);
+                self.window_deviations(images, b, fine, half, mean, cancel)?;
             }
             let cols = self.region.cols;
             for row in 0..self.region.rows {
@@ -326,10 +334,19 @@ impl Block {
                 cut_into_strips(&self.least, out_width, self.outputs.span, self.lanes, &mut self.outputs.least[place]);
             }
         }
+        Ok(())
     }
 
     /// Standard deviation of the fine values of a band in the window of every pixel.
-    fn window_deviations(&mut self, images: &TileImages<'_, '_>, band: usize, fine: &[f32], half: usize, mean: f64) {
+    fn window_deviations(
+        &mut self,
+        images: &TileImages<'_, '_>,
+        band: usize,
+        fine: &[f32],
+        half: usize,
+        mean: f64,
+        cancel: &Cancel,
+    ) -> Result<()> {
         let (rows, cols) = (self.region.rows + 2 * half, self.region.cols + 2 * half);
         let padded = images.tile.padded;
         let top = (images.tile.row_offset() + self.region.row) as isize - half as isize;
@@ -344,13 +361,13 @@ impl Block {
             }
         }
         let plane = RimmedPlane { values: &plane, rows: self.region.rows, cols: self.region.cols, half };
-        box_sums::standard_deviations(plane, mean, &mut self.deviations);
+        box_sums::standard_deviations(plane, mean, &mut self.deviations, cancel)
     }
 
     /// Adds the valid samples of the loaded pair to the counts.
-    fn count_valid(&mut self, half: usize) {
+    fn count_valid(&mut self, half: usize, cancel: &Cancel) -> Result<()> {
         let plane = RimmedPlane { values: &self.rimmed, rows: self.region.rows, cols: self.region.cols, half };
-        box_sums::add_valid_counts(plane, &mut self.valid);
+        box_sums::add_valid_counts(plane, &mut self.valid, cancel)
     }
 
     /// The prediction of the pixel (row, col, position) of the block from its totals; `NaN` where nothing can be predicted.

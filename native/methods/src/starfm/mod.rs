@@ -167,10 +167,6 @@ impl Plan for Planned {
             ("standard_deviation".to_string(), deviations.join(" ")),
             ("vectors".to_string(), path.to_string()),
         ];
-        exec.info(format!(
-            "STARFM: vectors {path}, difference unit {unit}, standard deviation by pair and band {}",
-            deviations.join(" ")
-        ));
         let job = cpu::Job {
             strict: self.parameters.filter == Filter::Strict,
             inverse_distance: rules.inverse_distances(),

@@ -12,8 +12,9 @@
 //!       totals += W, P
 //! ```
 //! **Lanes.** A block is cut into as many vertical strips as a vector has lanes, and lane l works on strip l. The planes are
-//! stored so that the values of one column of all strips are neighbours: every load is aligned whatever the offset in the
-//! window (in the plain layout, almost half of them would straddle two cache lines), and one load serves neighbouring outputs.
+//! stored so that the values of one column of all strips are neighbours, one plane after the other: every load is aligned whatever
+//! the offset in the window (in the plain layout, almost half of them would straddle two cache lines), one pointer reaches all
+//! planes, and one load serves neighbouring outputs.
 //!
 //! **Similarity** |f − f_centre| < tolerance is tested on keys, integers in the order of the values: `key − (low + 1)` as an unsigned
 //! number is below `high − low − 1` if and only if the key lies between; one addition and one comparison when keys are stored
