@@ -37,7 +37,9 @@ class Pair:
         Fine image, shape (band, row, col), or (row, col) for a single band. Any real type, any strides. A masked array's
         masked elements are invalid.
     coarse
-        Coarse image on the fine grid (resampled by the caller), same shape.
+        Coarse image, on the fine grid with the fine image's shape, or of its own resolution: aligned at the upper-left
+        corner, with the fine rows and columns divided by a whole number. The latter is resampled as
+        `coarse_resampling` says.
     date
         Day of the pair; needed by methods that weigh time. Text `YYYY-MM-DD`, `datetime.date` or `numpy.datetime64`.
     fine_mask, coarse_mask
@@ -71,6 +73,7 @@ def fuse(
     dtype: DTypeLike | None = None,
     out: np.ndarray | None = None,
     coarse_scale: float | None = None,
+    coarse_resampling: str = "bilinear",
     **more_parameters: Any,
 ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[np.float32]]:
     """Predict the fine image of the day of `target`.
@@ -80,7 +83,7 @@ def fuse(
     pairs
         One or more pairs of images.
     target
-        Coarse image of the day to predict, on the fine grid, of the fine images' shape.
+        Coarse image of the day to predict, as the coarse images of the pairs.
     target_date
         Day to predict; needed by methods that weigh time.
     method
@@ -108,6 +111,8 @@ def fuse(
         Array to write the result to, of the fine image's shape; a `numpy.memmap` keeps large results out of memory.
     coarse_scale
         Fine pixels per side of a coarse pixel, if known.
+    coarse_resampling
+        How coarse images of their own resolution come onto the fine grid: "nearest", "bilinear" or "cubic".
 
     Returns
     -------
@@ -131,6 +136,7 @@ def fuse(
     pairs = [pairs] if isinstance(pairs, Pair) else list(pairs)
     parameters = {**(parameters or {}), **more_parameters}
     job = {"stfusion": 1, "method": method, "parameters": parameters, "device": device}
+    job["grid"] = {"coarse_resampling": coarse_resampling}
     if nodata is not None:
         nodata = None if np.isnan(nodata) else float(nodata)
     if memory is not None:

@@ -20,6 +20,23 @@ def test_the_increment_is_added_to_the_fine_image(scene):
     np.testing.assert_allclose(predicted, scene.fine + scene.target - scene.coarse, atol=1e-6)
 
 
+def test_coarse_images_may_have_their_own_resolution(scene):
+    def small(image):
+        return np.ascontiguousarray(image[:, ::4, ::4])
+
+    def large(image):
+        return np.repeat(np.repeat(small(image), 4, axis=1), 4, axis=2)
+
+    own = fuse(
+        Pair(scene.fine, small(scene.coarse), scene.date),
+        small(scene.target),
+        scene.target_date,
+        "coarse_increment",
+        coarse_resampling="nearest",
+    )
+    same(own, fuse(Pair(scene.fine, large(scene.coarse), scene.date), large(scene.target), scene.target_date, "coarse_increment"))
+
+
 def test_unchanged_coarse_images_return_the_fine_image(scene):
     for method in (m["id"] for m in stfusion.methods()):
         predicted = fuse(scene.pair, scene.coarse, scene.target_date, method)
