@@ -25,13 +25,14 @@ pub fn load_average() -> f64 {
 /// Model, family and model numbers, processors, memory, system, SIMD paths.
 pub fn describe() -> Json {
     let cpu = read("/proc/cpuinfo");
+    let release = read("/proc/sys/kernel/osrelease");
     let kib = field(&read("/proc/meminfo"), "MemTotal").and_then(|v| v.split_whitespace().next()?.parse::<u64>().ok());
     json!({
         "cpu": cpu_model(),
         "cpu_family_model": format!("{}/{}", field(&cpu, "cpu family").unwrap_or_default(), field(&cpu, "model\t").unwrap_or_default()),
         "processors": std::thread::available_parallelism().map_or(1, usize::from),
         "memory_mib": kib.map(|k| k >> 10),
-        "system": format!("{} {}", std::env::consts::OS, read("/proc/sys/kernel/osrelease").trim()),
+        "system": format!("{} {}", std::env::consts::OS, release.split('.').take(2).collect::<Vec<_>>().join(".")),
         "paths": Path::ALL.iter().filter(|p| p.is_available()).map(|p| p.id()).collect::<Vec<_>>(),
         "build": if cfg!(debug_assertions) { "debug" } else { "release" },
     })

@@ -56,7 +56,7 @@ pub fn workplace(folder: Option<&str>) -> Result<(std::path::PathBuf, Option<tem
     match folder {
         Some(folder) => {
             std::fs::create_dir_all(folder)?;
-            Ok((folder.into(), None))
+            Ok((std::fs::canonicalize(folder)?, None))
         }
         None => {
             let temporary = tempfile::tempdir()?;
