@@ -12,7 +12,6 @@ const TRIALS: usize = 5;
 
 /// Chains of one vector each: more than the latency of a multiply-add times the units that do it, and with two constants
 /// no more than the 16 registers of the narrower paths.
-#[cfg(target_arch = "x86_64")]
 const CHAINS: usize = 12;
 
 /// A function that runs `x = a x + b` in [`CHAINS`] vectors and returns a number that depends on all of them. No closures: it must
@@ -73,11 +72,19 @@ mod x86 {
     }
 }
 
-fn chains(path: Path, rounds: u64) -> (f64, f32) {
-    #[cfg(target_arch = "x86_64")]
-    return x86::run(path, rounds);
-    #[cfg(not(target_arch = "x86_64"))]
-    stfusion_methods::blocks::simd::peak::multiply_add(path, rounds)
+#[cfg(target_arch = "x86_64")]
+use x86::run as chains;
+
+/// Elsewhere there is one path, which the compiler makes vectors of.
+#[cfg(not(target_arch = "x86_64"))]
+fn chains(_: Path, rounds: u64) -> (f64, f32) {
+    let mut all: [[f32; 4]; CHAINS] = std::array::from_fn(|i| [i as f32; 4]);
+    for _ in 0..rounds {
+        for x in all.iter_mut().flatten() {
+            *x = *x * 0.999_9 + 1e-4;
+        }
+    }
+    (2.0 * (4 * CHAINS) as f64 * rounds as f64, all.iter().map(|x| x[0]).sum())
 }
 
 /// Floating-point operations per nanosecond (GFLOP/s) of independent single-precision multiply-adds on `path`, one thread.

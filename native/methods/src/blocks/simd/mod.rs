@@ -8,7 +8,6 @@
 //! elsewhere, so sums differ between paths in the last bits.
 
 pub mod path;
-pub mod peak;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
