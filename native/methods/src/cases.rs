@@ -254,3 +254,52 @@ pub fn largest_difference(a: ArrayView3<'_, f32>, b: ArrayView3<'_, f64>) -> Res
 pub fn largest_difference_2d(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f64>) -> Result<f64> {
     largest_difference(a.insert_axis(ndarray::Axis(0)), b.insert_axis(ndarray::Axis(0)))
 }
+
+/// Largest difference from a reference, relative to the largest value of the problem, of a method that rounds to `f32` once.
+pub const ONE_ROUNDING: f64 = 1e-7;
+
+/// Problems for methods that combine pairs by their dates: pairs on both sides, on one side, on the target day itself, several
+/// of one day; with and without gaps.
+pub fn by_date() -> Vec<(&'static str, Problem)> {
+    let fields = |pairs: &[i16]| Problem::fields(2, 23, 31, 4, pairs, 7);
+    vec![
+        ("one pair", fields(&[-16])),
+        ("two sides", fields(&[-16, 32])),
+        ("two sides with gaps", fields(&[-16, 32]).with_gaps(0.2, 3)),
+        ("four pairs with gaps", fields(&[24, -40, -8, 8]).with_gaps(0.4, 4)),
+        ("target day among the pairs", fields(&[-16, 0, 16]).with_gaps(0.3, 5)),
+        ("two pairs of one day", fields(&[-16, -16, 20]).with_gaps(0.3, 6)),
+    ]
+}
+
+/// Tests that a method which combines pairs by their dates agrees with its reference, on its cases and on any dates and gaps.
+#[cfg(test)]
+macro_rules! agrees_with_reference_by_date {
+    ($method:expr) => {
+        fn compare(name: &str, problem: &crate::cases::Problem) {
+            let got = crate::cases::predict(&$method, &Default::default(), problem, (5, 7), false).unwrap();
+            let expected = super::reference::predict(problem);
+            let difference = crate::cases::largest_difference(got.image.view(), expected.view()).unwrap();
+            assert!(difference <= super::cases::TOLERANCE, "{name}: {difference}");
+        }
+
+        #[test]
+        fn every_case_agrees_with_the_reference() {
+            for (name, problem) in super::cases::problems() {
+                compare(name, &problem);
+            }
+        }
+
+        proptest::proptest! {
+            #![proptest_config(proptest::test_runner::Config { cases: 64, failure_persistence: None, ..Default::default() })]
+            #[test]
+            fn any_dates_and_gaps_agree_with_the_reference(
+                days in proptest::collection::vec(-60i16..60, 1..6), gaps in 0.0f32..0.9, seed in 0u32..1000,
+            ) {
+                compare("random", &crate::cases::Problem::fields(2, 9, 11, 3, &days, seed).with_gaps(gaps, seed));
+            }
+        }
+    };
+}
+#[cfg(test)]
+pub(crate) use agrees_with_reference_by_date;

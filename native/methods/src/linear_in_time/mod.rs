@@ -88,24 +88,10 @@ impl Prepared for Ready {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::cases::{self as shared, Problem};
 
-    fn compare(name: &str, problem: &Problem) {
-        let values = Default::default();
-        let got = shared::predict(&LinearInTime, &values, problem, (5, 7), false).unwrap();
-        let difference = shared::largest_difference(got.image.view(), reference::predict(problem).view()).unwrap();
-        assert!(difference <= super::cases::TOLERANCE, "{name}: {difference}");
-    }
-
-    #[test]
-    fn every_case_agrees_with_the_reference() {
-        for (name, problem) in super::cases::problems() {
-            compare(name, &problem);
-        }
-    }
+    crate::cases::agrees_with_reference_by_date!(LinearInTime);
 
     #[test]
     fn a_quarter_of_the_way_is_a_quarter_of_the_change() {
@@ -116,15 +102,5 @@ mod tests {
         let image = shared::predict(&LinearInTime, &Default::default(), &problem, (3, 3), false).unwrap().image;
         assert!((image[(0, 0, 0)] - 0.3).abs() < 1e-6, "{}", image[(0, 0, 0)]);
         assert_eq!(image[(0, 1, 1)], 0.2);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-        #[test]
-        fn any_dates_and_gaps_agree_with_the_reference(
-            days in prop::collection::vec(-60i16..60, 1..6), gaps in 0.0f32..0.9, seed in 0u32..1000,
-        ) {
-            compare("random", &Problem::fields(2, 9, 11, 3, &days, seed).with_gaps(gaps, seed));
-        }
     }
 }

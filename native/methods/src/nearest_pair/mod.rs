@@ -73,39 +73,15 @@ impl Prepared for Ready {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-    use crate::cases::{self as shared, Problem};
+    use crate::cases::Problem;
 
-    fn compare(name: &str, problem: &Problem) {
-        let values = Default::default();
-        let got = shared::predict(&NearestPair, &values, problem, (5, 7), false).unwrap();
-        let difference = shared::largest_difference(got.image.view(), reference::predict(problem).view()).unwrap();
-        assert!(difference <= super::cases::TOLERANCE, "{name}: {difference}");
-    }
-
-    #[test]
-    fn every_case_agrees_with_the_reference() {
-        for (name, problem) in super::cases::problems() {
-            compare(name, &problem);
-        }
-    }
+    crate::cases::agrees_with_reference_by_date!(NearestPair);
 
     #[test]
     fn without_dates_the_last_usable_pair_counts() {
         let mut problem = Problem::fields(1, 8, 8, 4, &[-8, -90, 40], 5).with_gaps(0.4, 6);
         problem.pairs.iter_mut().for_each(|p| p.gap_days = None);
         compare("no dates", &problem);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-        #[test]
-        fn any_dates_and_gaps_agree_with_the_reference(
-            days in prop::collection::vec(-60i16..60, 1..6), gaps in 0.0f32..0.9, seed in 0u32..1000,
-        ) {
-            compare("random", &Problem::fields(2, 9, 11, 3, &days, seed).with_gaps(gaps, seed));
-        }
     }
 }
