@@ -128,3 +128,31 @@ fn gaps_of_the_pair_stay_gaps_and_lower_the_valid_fraction() {
         }
     }
 }
+
+#[test]
+fn an_outlier_as_second_pair_costs_accuracy_which_only_the_truth_can_tell() {
+    // 2020-11-26 is no image of the surface; the support layer counts it like any pair, since it knows dates and validity only
+    let test = "an_outlier_as_second_pair_costs_accuracy_which_only_the_truth_can_tell";
+    let Some(one) = salton_sea(test, "2020-10-02", 2) else { return };
+    let both = salton_sea(test, "2020-10-02", 2)
+        .and_then(|f| f.with_pair("fine_2020-11-26.tif", SALTON_SEA_COARSE, Some(57), "2020-11-26").ok())
+        .unwrap();
+    let outlier = salton_sea(test, "2020-11-26", 57).unwrap();
+    let truth = one.unscaled("fine_2020-11-10.tif").unwrap();
+    let error = |files: &Files| {
+        let image = files.predict("starfm", &[], false).unwrap().image.mapv(f64::from);
+        assert!(image.iter().all(|v| !v.is_infinite()));
+        rmsd(&image, &truth, 1e4)[0]
+    };
+    let errors = [error(&one), error(&both), error(&outlier)];
+    println!("Salton Sea, RMSE x 10^4 of STARFM: one pair, with the outlier, the outlier alone {}", listed(&errors));
+    assert!(errors[1] < 0.6 * errors[2], "candidates of the good pair hold against the outlier: {}", listed(&errors));
+    let (similar, fraction) = both.predict("starfm", &[], true).unwrap().support.unwrap();
+    let (of_one, _) = one.predict("starfm", &[], true).unwrap().support.unwrap();
+    let median = |values: ndarray::Array2<f32>| {
+        let mut values: Vec<f32> = values.into_iter().filter(|v| v.is_finite()).collect();
+        values.sort_by(f32::total_cmp);
+        values[values.len() / 2]
+    };
+    assert!(median(similar) > median(of_one) && median(fraction) > 0.9);
+}
