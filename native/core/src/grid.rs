@@ -79,11 +79,6 @@ impl Grid {
         Grid { rows, cols, transform: None, crs: None }
     }
 
-    /// Whether the grid has a place on the Earth.
-    pub fn is_georeferenced(&self) -> bool {
-        self.transform.is_some()
-    }
-
     /// Size of a pixel along (row, col), in units of the CRS.
     pub fn pixel_size(&self) -> Option<(f64, f64)> {
         self.transform.map(|t| (t[4].hypot(t[5]), t[1].hypot(t[2])))

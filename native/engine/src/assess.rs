@@ -1,5 +1,7 @@
 //! A prediction against the truth, and against what simple baselines make of the same images.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ndarray::Array3;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -69,9 +71,7 @@ struct Baseline {
 /// # Errors
 /// [`ErrorKind::Read`] and [`ErrorKind::Data`] naming the image; [`ErrorKind::Cancelled`].
 pub fn assess(request: &AssessRequest, context: &Context, progress: &mut Progress<'_>) -> Result<Assessment> {
-    if context.limits_gdal_cache() {
-        stfusion_raster::set_cache_limit((context.memory() / 8) as usize);
-    }
+    context.limit_gdal_cache();
     let prediction = Image::open(&request.prediction)?;
     let (truth, baselines) = open_scene(request)?;
     let info = prediction.info();
@@ -96,14 +96,12 @@ pub fn assess(request: &AssessRequest, context: &Context, progress: &mut Progres
         .collect();
     let cancel = Cancel::new();
     let blocks = Region::whole(rows, cols).blocks(BLOCK_PX, BLOCK_PX);
-    let done = |n: &std::sync::atomic::AtomicUsize| {
-        (n.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1) as f64 / blocks.len() as f64
-    };
+    let done = |n: &AtomicUsize| (n.fetch_add(1, Ordering::Relaxed) + 1) as f64 / blocks.len() as f64;
 
     let data_range = match request.data_range {
         Some(range) => range,
         None => supervise(context, &cancel, progress, (0.0, 0.15), "Reading the truth", |tell| {
-            let count = std::sync::atomic::AtomicUsize::new(0);
+            let count = AtomicUsize::new(0);
             let read = |&region: &Region| -> Result<RangeAccumulator> {
                 cancel.check()?;
                 let mut part = Array3::from_elem((bands, region.rows, region.cols), f32::NAN);
@@ -123,7 +121,7 @@ pub fn assess(request: &AssessRequest, context: &Context, progress: &mut Progres
     let names: Vec<String> = baselines.iter().flat_map(|b| b.methods.iter().map(|m| m.label.clone())).collect();
     let scale = baselines.iter().find_map(|b| b.scene.info().scale);
     supervise(context, &cancel, progress, (0.15, 1.0), "Assessing", |tell| {
-        let count = std::sync::atomic::AtomicUsize::new(0);
+        let count = AtomicUsize::new(0);
         let one = |&region: &Region| -> Result<Assessor> {
             cancel.check()?;
             let padded = region.grown(HALO, rows, cols);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{json, Value as Json};
-use stfusion_core::{Error, ErrorKind, Level, LogSink, Result};
+use stfusion_core::{Error, ErrorKind, LogSink, Result};
 
 /// Told the finished fraction (0..1) and what is being done, on the calling thread, at most 20 times a second; returns whether to go on.
 pub type Progress<'a> = dyn FnMut(f64, &str) -> bool + 'a;
@@ -158,6 +158,10 @@ impl DeviceChoice {
     }
 }
 
+/// Part of the memory budget that GDAL's block cache may have.
+#[cfg(feature = "gdal")]
+const CACHE_PART: u64 = 8;
+
 /// How a context is made.
 #[derive(Default)]
 pub struct ContextOptions {
@@ -230,9 +234,24 @@ impl Context {
         &self.pool
     }
 
+    /// Limits GDAL's block cache to a part of the budget, if this context may; returns the bytes of the budget that it takes.
     #[cfg(feature = "gdal")]
-    pub(crate) fn limits_gdal_cache(&self) -> bool {
-        self.limit_gdal_cache
+    pub(crate) fn limit_gdal_cache(&self) -> u64 {
+        let bytes = self.gdal_cache_bytes();
+        if bytes > 0 {
+            stfusion_raster::set_cache_limit(bytes as usize);
+        }
+        bytes
+    }
+
+    /// Bytes of the budget that GDAL's block cache takes in a run: none where the cache is another program's.
+    #[cfg(feature = "gdal")]
+    pub(crate) fn gdal_cache_bytes(&self) -> u64 {
+        if self.limit_gdal_cache {
+            self.memory / CACHE_PART
+        } else {
+            0
+        }
     }
 
     /// Where log messages go.
@@ -240,8 +259,9 @@ impl Context {
         &*self.log
     }
 
+    #[cfg(feature = "gdal")]
     pub(crate) fn warn(&self, message: &str) {
-        (self.log)(Level::Warning, message);
+        (self.log)(stfusion_core::Level::Warning, message);
     }
 }
 

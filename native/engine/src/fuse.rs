@@ -18,9 +18,6 @@ use crate::support::SUPPORT_BANDS;
 /// A pair further away than this is worth a warning: little of its detail may still hold.
 const LONG_GAP_DAYS: i32 = 40;
 
-/// Part of the memory budget that GDAL's block cache may have.
-const CACHE_PART: u64 = 8;
-
 /// Runs a job: reads its images, predicts the target day, writes the output, the support layer if one is named, and beside
 /// the output a job file `<output>.stf` that repeats the run and says how it came about.
 ///
@@ -30,10 +27,8 @@ const CACHE_PART: u64 = 8;
 /// Every kind but [`ErrorKind::Argument`]; see [`ErrorKind`].
 pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result<Report> {
     let start = Instant::now();
-    if let Some(own) = context.for_job(job.threads, job.memory)? {
-        let job = Job { threads: 0, memory: Default::default(), ..job.clone() };
-        return fuse(&job, &own, progress);
-    }
+    let own = context.for_job(job.threads, job.memory)?;
+    let context = own.as_ref().unwrap_or(context);
     job.check_complete()?;
     let method = job.method()?;
     let values = job.values()?;
@@ -42,9 +37,7 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
         Error::new(ErrorKind::Job, "The job names no output").with_hint("Give the output a file name, such as prediction.tif.")
     })?;
     check_outputs(job, output)?;
-    if context.limits_gdal_cache() {
-        stfusion_raster::set_cache_limit((context.memory() / CACHE_PART) as usize);
-    }
+    let cache = context.limit_gdal_cache();
 
     let cancel = Cancel::new();
     let scene = supervise(context, &cancel, progress, (0.0, 0.02), "Opening", |_| open(job, &cancel))?;
@@ -64,13 +57,12 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
         support: output.support.as_ref().map(|path| create_support(path, &scene.fine_info().grid, output, &spec)).transpose()?,
     };
 
-    let held = scene.held_bytes() as u64 + if context.limits_gdal_cache() { context.memory() / CACHE_PART } else { 0 };
+    let held = scene.held_bytes() as u64 + cache;
     let request = SceneRequest { method, values: &values, support: output.support.is_some(), tile_px: None, held_bytes: held };
     let mut report = fuse_scene(&request, &scene, &mut files, context, &mut |f, label| progress(0.02 + 0.94 * f, label))?;
     report.warnings = warnings;
     report.files =
         [Some(output.path.clone()), output.support.clone(), Some(provenance_path(&output.path))].into_iter().flatten().collect();
-    report.seconds = start.elapsed().as_secs_f64();
     if report.predicted_fraction == 0.0 {
         return Err(nothing_predicted(job));
     }

@@ -78,9 +78,8 @@ pub struct Inspection {
 /// # Errors
 /// Those that `fuse` would have before its first tile, except those of the output.
 pub fn inspect(job: &Job, context: &Context) -> Result<Inspection> {
-    if let Some(own) = context.for_job(job.threads, job.memory)? {
-        return inspect(&Job { threads: 0, memory: Default::default(), ..job.clone() }, &own);
-    }
+    let own = context.for_job(job.threads, job.memory)?;
+    let context = own.as_ref().unwrap_or(context);
     job.check_complete()?;
     let method = job.method()?;
     let values = job.values()?;
@@ -89,7 +88,15 @@ pub fn inspect(job: &Job, context: &Context) -> Result<Inspection> {
     let info = scene.info();
     let plan = method.plan(&Request { values: &values, scene: info })?;
     let support = job.output.as_ref().is_some_and(|o| o.support.is_some());
-    let tiling = tiling(info, plan.cost(), context.threads(), support, context.memory(), scene.held_bytes() as u64, None)?;
+    let tiling = tiling(
+        info,
+        plan.cost(),
+        context.threads(),
+        support,
+        context.memory(),
+        scene.held_bytes() as u64 + context.gdal_cache_bytes(),
+        None,
+    )?;
     let mut warnings = scene.warnings().to_vec();
     warnings.extend(gap_warnings(info));
     Ok(Inspection {
