@@ -73,7 +73,7 @@ fn reference_ns(scene: &RepeatedScene, window: usize) -> Result<f64, Failure> {
         })
         .collect::<Result<Vec<_>, Failure>>()?;
     let samples = window_samples(side, window) * pairs.len() as f64;
-    let problem = Problem { pairs, target: read(Layer::Target)? };
+    let problem = Problem { pairs, target: read(Layer::Target)?, scale: None };
     let (outcome, seconds) = measure(|| reference::predict(&parameters, &problem));
     outcome?;
     Ok(seconds.cpu * 1e9 / samples)

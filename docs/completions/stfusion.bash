@@ -227,11 +227,11 @@ _stfusion() {
                     return 0
                     ;;
                 --resampling)
-                    COMPREPLY=($(compgen -W "nearest bilinear cubic" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto nearest bilinear cubic" -- "${cur}"))
                     return 0
                     ;;
                 -r)
-                    COMPREPLY=($(compgen -W "nearest bilinear cubic" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto nearest bilinear cubic" -- "${cur}"))
                     return 0
                     ;;
                 --bands)

@@ -42,7 +42,8 @@ coarse_increment\t'Coarse increment'"
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l pair -d 'A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, coarse_mask_preset, classes. A repeated fine or coarse names one raster per band' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l target -d 'The day to predict. Keys: coarse, date, coarse_mask, coarse_mask_preset' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s p -l param -d 'A parameter of the method; repeatable. `stfusion methods ID` lists them' -r
-complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s r -l resampling -d 'How coarse images are brought onto the fine grid' -r -f -a "nearest\t'The coarse pixel under the fine pixel'
+complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s r -l resampling -d 'How coarse images are brought onto the fine grid' -r -f -a "auto\t'What the method works best with'
+nearest\t'The coarse pixel under the fine pixel'
 bilinear\t'Linear between the four coarse pixels around'
 cubic\t'Cubic convolution over the sixteen coarse pixels around'"
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l bands -d 'Bands that belong together, counted from 1, such as 1=3,2=4; by default by wavelength, else by order' -r

@@ -375,7 +375,7 @@ stf_status stf_job_set_bool(stf_context *context, stf_job *job, const char *name
  * "true", "auto", a choice, a list as "0.01 0.02".
  *
  * Options of every job: device ("auto", "cpu"), memory ("4GiB", "auto"), threads (0: as many as the context),
- * coarse_resampling ("nearest", "bilinear", "cubic").
+ * coarse_resampling ("auto", "nearest", "bilinear", "cubic").
  * Options of jobs of files: output (name), format ("GTiff", "COG"), support (name of the support layer's file),
  * creation_option (KEY=VALUE, may be set repeatedly), data_type ("Int16", ...), nodata, overwrite (true or false),
  * bands ("[[1,1],[2,2]]": fine and coarse band, counted from 1), ignore_units (true or false).
@@ -463,8 +463,8 @@ stf_status stf_job_run(stf_context *context, const stf_job *job, stf_report **re
 /**
  * Runs a job of images in memory. `prediction` describes the memory to fill, of the fine images' shape, which overlaps no
  * other image; whole numbers are rounded and saturated, and pixels that cannot be predicted become nodata (NaN without
- * one). `support` may be NULL; otherwise it has 4 bands: number of similar pixels, valid fraction, days to the nearest
- * pair, extrapolated (1) or not (0). `report` may be NULL. When it fails, the outputs hold anything.
+ * one). `support` may be NULL; otherwise it has 5 bands: number of similar pixels, valid fraction, days to the nearest
+ * pair, extrapolated (1) or not (0), number of the fallback (0: none). `report` may be NULL. When it fails, the outputs hold anything.
  */
 stf_status stf_job_run_image(stf_context *context,
                              const stf_job *job,

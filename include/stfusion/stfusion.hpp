@@ -371,7 +371,7 @@ class job {
         return run_image(prediction.c_image(), nullptr);
     }
 
-    /// Runs a job of images in memory and fills the support layer (4 bands).
+    /// Runs a job of images in memory and fills the support layer (5 bands).
     template <class T, class S>
     report run(const image<T> &prediction, const image<S> &support) {
         static_assert(!std::is_const_v<T> && !std::is_const_v<S>, "prediction and support are written");

@@ -49,7 +49,7 @@ def fuse(
     prediction : dask array
         Chunked like the first fine image. Its single task holds all its images in memory; for images that do not fit, use
         `stfusion.Job` with files, or `numpy.memmap` arrays.
-    support : dask array of float32, shape (4, row, col)
+    support : dask array of float32, shape (5, row, col)
         With `support=True`.
     """
     refused = sorted({"progress", "out"} & set(options))

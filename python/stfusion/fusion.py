@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from . import _abi, _library
 from ._json import Date, iso_date, to_json
 
-SUPPORT_BANDS = ("similar_pixels", "valid_fraction", "days_to_nearest_pair", "extrapolated")
+SUPPORT_BANDS = ("similar_pixels", "valid_fraction", "days_to_nearest_pair", "extrapolated", "fallback")
 """Bands of a support layer."""
 
 # what the library computes with, for types it does not know: inputs without loss where there is a way, outputs within range
@@ -73,7 +73,7 @@ def fuse(
     dtype: DTypeLike | None = None,
     out: np.ndarray | None = None,
     coarse_scale: float | None = None,
-    coarse_resampling: str = "bilinear",
+    coarse_resampling: str = "auto",
     **more_parameters: Any,
 ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[np.float32]]:
     """Predict the fine image of the day of `target`.
@@ -112,7 +112,8 @@ def fuse(
     coarse_scale
         Fine pixels per side of a coarse pixel, if known.
     coarse_resampling
-        How coarse images of their own resolution come onto the fine grid: "nearest", "bilinear" or "cubic".
+        How coarse images of their own resolution come onto the fine grid: "nearest", "bilinear" or "cubic";
+        "auto": what the method works best with.
 
     Returns
     -------
@@ -120,9 +121,10 @@ def fuse(
         Shape of the first fine image. Pixels that cannot be predicted are `nodata`; without one NaN, or for whole numbers
         the lowest value of a signed and the highest of an unsigned type, with a warning. A masked array when the first fine
         image is one.
-    support : ndarray of float32, shape (4, row, col)
+    support : ndarray of float32, shape (5, row, col)
         With `support=True`: number of similar pixels; valid part (0 to 1) of the samples; days to the nearest pair;
-        1 where all pairs lie on one side of the target, else 0. NaN where nothing is predicted.
+        1 where all pairs lie on one side of the target, else 0; 0 where the method's full rule applied, else the number
+        of the fallback (`stfusion.spec()["fallbacks"]`). NaN where nothing is predicted.
 
     Raises
     ------

@@ -109,8 +109,8 @@ static void note_log(int level, const char *message, void *user) {
 static void progress_and_support(void) {
     enum { SIDE = 500 };
     const size_t n = (size_t)SIDE * SIDE;
-    float *all = malloc(4 * n * sizeof(float));
-    float *support = malloc(4 * n * sizeof(float));
+    float *all = malloc(5 * n * sizeof(float));
+    float *support = malloc(5 * n * sizeof(float));
     stf_image image[4], s;
     stf_job *job = NULL;
     stf_report *report = NULL;
@@ -123,7 +123,7 @@ static void progress_and_support(void) {
             all[k * n + i] = 0.2f + 0.001f * (float)((i * 7 + (k == 2 ? 5 : 0)) % 89);
         stf_image_init(all + k * n, STF_DTYPE_F32, 1, SIDE, SIDE, &image[k]);
     }
-    stf_image_init(support, STF_DTYPE_F32, 4, SIDE, SIDE, &s);
+    stf_image_init(support, STF_DTYPE_F32, 5, SIDE, SIDE, &s);
     expect(stf_context_set_log(context, note_log, &logged), "a log function is set");
     expect(stf_context_set_progress(context, note_progress, &log), "a progress function is set");
     expect(stf_job_create(context, "starfm", &job), "a STARFM job is made");

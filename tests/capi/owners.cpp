@@ -74,11 +74,11 @@ int main() {
     });
     check(contains(context.spec().c_str(), "starfm"), "the spec is a string", "no starfm in it");
 
-    std::vector<float> prediction(side * side, -1.0f), support(4 * side * side);
+    std::vector<float> prediction(side * side, -1.0f), support(5 * side * side);
     stfusion::job job = in.job(context, "coarse_increment");
     stfusion::context moved = std::move(context);
     stfusion::report report =
-        job.run(stfusion::image(prediction.data(), 1, side, side), stfusion::image(support.data(), 4, side, side));
+        job.run(stfusion::image(prediction.data(), 1, side, side), stfusion::image(support.data(), 5, side, side));
     check(contains(report.json().c_str(), "coarse_increment"), "a job outlives the move of its context", "no report");
     bool right = true;
     for (std::size_t i = 0; i < prediction.size(); ++i) {

@@ -107,7 +107,7 @@ def test_repeated_and_read_only_arrays_are_read_as_they_look(scene):
 def test_a_single_band_may_be_two_dimensional(scene):
     predicted, support = fuse(Pair(scene.fine[1], scene.coarse[1]), scene.target[1], method="coarse_increment", support=True)
     same(predicted, scene.fuse()[1])
-    assert support.shape == (4, *predicted.shape)
+    assert support.shape == (5, *predicted.shape)
 
 
 def test_float32_is_not_copied(scene):

@@ -37,7 +37,7 @@ def arrays(scene):
 def test_arrays(arrays):
     names = run(code_of("docs/python.md", "Arrays"), **arrays)
     same(np.isnan(names["prediction"]), np.broadcast_to(arrays["cloud"], arrays["fine"].shape))
-    assert names["support"].shape[0] == 4
+    assert names["support"].shape[0] == 5
     readme = run(code_of("README.md", "Python"), **arrays)
     assert np.isfinite(readme["prediction"]).all()
 
@@ -83,7 +83,7 @@ def test_xarray(arrays, scene):
         coarse_target=data_array(scene.target, scene.target_date),
     )
     assert names["prediction"].time.values == np.datetime64(scene.target_date)
-    assert names["support"].sizes["band"] == 4
+    assert names["support"].sizes["band"] == 5
 
 
 def test_dask(scene):

@@ -52,7 +52,7 @@ def test_arrays_files_and_command_line_agree_bit_for_bit(scene, files, job, with
     hole = np.isnan(by_arrays)
     same(hole, np.broadcast_to(cloud(scene), hole.shape))
     same(by_files[~hole], by_arrays[~hole])
-    support_file = files.read(job["output"]["support"], 4)
+    support_file = files.read(job["output"]["support"], 5)
     seen = ~np.isnan(support)
     same(support_file[seen], support[seen])
 

@@ -45,7 +45,7 @@ pub struct Files {
     scale: f64,
     pairs: Vec<PairSource>,
     target: TargetSource,
-    /// How coarse images come onto the fine grid.
+    /// How coarse images come onto the fine grid; `None`: as the method works best.
     pub resampling: Option<Resampling>,
 }
 
@@ -86,10 +86,11 @@ impl Files {
     /// # Errors
     /// Those of opening, planning and running.
     pub fn predict(&self, method: &str, settings: &[(&str, &str)], support: bool) -> Result<Prediction> {
-        let grid = GridOptions { coarse_resampling: self.resampling, ..GridOptions::default() };
+        let method = stfusion_methods::by_id(method)?;
+        let resampling = self.resampling.unwrap_or(method.info().coarse_resampling);
+        let grid = GridOptions { coarse_resampling: Some(resampling), ..GridOptions::default() };
         let source = SceneSource { pairs: &self.pairs, target: &self.target, grid: &grid };
         let scene = RasterScene::open(&source, &Cancel::new())?;
-        let method = stfusion_methods::by_id(method)?;
         let values: Values = cases::values_of(method, settings)?;
         cases::predict_scene(method, &values, &scene, (512, 512), support)
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{json, Value as Json};
 use stfusion_core::param::{Choices, Values};
-use stfusion_core::source::{Format, GridOptions, ImageSource, MaskSource, OutputOptions, PairSource, Resampling};
+use stfusion_core::source::{Format, GridOptions, ImageSource, MaskSource, OutputOptions, PairSource, ResamplingChoice};
 use stfusion_core::{Date, Error, ErrorKind, Result};
 use stfusion_engine::Job;
 
@@ -125,7 +125,7 @@ impl JobState {
             "data_type" => self.output().data_type = Some(as_text(name, value)?.into()),
             "nodata" => self.output().nodata = Some(as_number(name, value)?),
             "overwrite" => self.output().overwrite = as_bool(name, value)?,
-            "coarse_resampling" => self.grid().coarse_resampling = Some(by_id::<Resampling>(name, value)?),
+            "coarse_resampling" => self.grid().coarse_resampling = by_id::<ResamplingChoice>(name, value)?.of_job(),
             "bands" => {
                 let expectation = "a list of pairs of fine and coarse bands such as [[1,1],[2,2]]";
                 let map = serde_json::from_str(as_text(name, value)?).map_err(|_| wrong(name, expectation, value))?;
@@ -345,7 +345,7 @@ pub unsafe extern "C" fn stf_job_set_bool(
 /// "true", "auto", a choice, a list as "0.01 0.02".
 ///
 /// Options of every job: device ("auto", "cpu"), memory ("4GiB", "auto"), threads (0: as many as the context),
-/// coarse_resampling ("nearest", "bilinear", "cubic").
+/// coarse_resampling ("auto", "nearest", "bilinear", "cubic").
 /// Options of jobs of files: output (name), format ("GTiff", "COG"), support (name of the support layer's file),
 /// creation_option (KEY=VALUE, may be set repeatedly), data_type ("Int16", ...), nodata, overwrite (true or false),
 /// bands ("[[1,1],[2,2]]": fine and coarse band, counted from 1), ignore_units (true or false).

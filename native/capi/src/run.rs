@@ -3,7 +3,6 @@
 use std::ffi::{c_char, CString};
 
 use stfusion_core::method::Scene;
-use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Result};
 use stfusion_engine::{fuse_scene, Report, SceneRequest};
 
@@ -49,8 +48,8 @@ pub unsafe extern "C" fn stf_job_run(context: *mut stf_context, job: *const stf_
 
 /// Runs a job of images in memory. `prediction` describes the memory to fill, of the fine images' shape, which overlaps no
 /// other image; whole numbers are rounded and saturated, and pixels that cannot be predicted become nodata (NaN without
-/// one). `support` may be NULL; otherwise it has 4 bands: number of similar pixels, valid fraction, days to the nearest
-/// pair, extrapolated (1) or not (0). `report` may be NULL. When it fails, the outputs hold anything.
+/// one). `support` may be NULL; otherwise it has 5 bands: number of similar pixels, valid fraction, days to the nearest
+/// pair, extrapolated (1) or not (0), number of the fallback (0: none). `report` may be NULL. When it fails, the outputs hold anything.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_run_image(
     context: *mut stf_context,
@@ -83,13 +82,13 @@ fn run_in_memory(
     if job.images.is_empty() && !job.job.input_names().is_empty() {
         return Err(Error::new(ErrorKind::Job, "The images of this job are files").with_hint("Run it with stf_job_run."));
     }
-    let resampling = job.job.grid.coarse_resampling.unwrap_or(Resampling::Bilinear);
+    let method = job.job.method()?;
+    let resampling = job.job.grid.coarse_resampling.unwrap_or(method.info().coarse_resampling);
     let scene = ImageScene::new(&job.images, resampling)?;
     let wants_support = support.is_some();
     let mut sink = ImageSink::new(&job.images, scene.info(), prediction, support)?;
     let values = job.job.values()?;
-    let request =
-        SceneRequest { method: job.job.method()?, values: &values, support: wants_support, tile_px: None, held_bytes: 0 };
+    let request = SceneRequest { method, values: &values, support: wants_support, tile_px: None, held_bytes: 0 };
     job.job.device.resolve()?;
     let engine = state.engine()?;
     let of_job = engine.for_job(job.job.threads, job.job.memory)?;

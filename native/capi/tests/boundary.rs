@@ -325,8 +325,8 @@ fn images_in_memory_are_fused_whatever_their_layout() {
     let mut prediction = [0i16; 24];
     let mut prediction_image = image(&mut prediction, stf_dtype::I16, bands, rows, cols);
     (prediction_image.nodata, prediction_image.has_nodata, prediction_image.scale) = (-1.0, 1, 1e-4);
-    let mut support = [0f32; 48];
-    let support_image = image(&mut support, stf_dtype::F32, 4, rows, cols);
+    let mut support = [0f32; 60];
+    let support_image = image(&mut support, stf_dtype::F32, 5, rows, cols);
     let mut report = null_mut();
     // SAFETY: live handles; buffers live until the run returns.
     unsafe {

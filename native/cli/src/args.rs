@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValue, PossibleValuesParser, ValueParser};
 use clap::{value_parser, Arg, ArgAction, ArgGroup, Command};
 use stfusion_core::param::{ChoiceOption, Choices};
-use stfusion_core::source::{Format, Resampling};
+use stfusion_core::source::{Format, ResamplingChoice};
 
 /// Values longer than this are a mistake, not a size of a demo.
 const MAX_DEMO_PX: u64 = 20_000;
@@ -142,7 +142,7 @@ fn fuse() -> Command {
             ),
             option("target", "KEY=VALUE,...", "The day to predict. Keys: coarse, date, coarse_mask, coarse_mask_preset"),
             repeated("param", "NAME=VALUE", "A parameter of the method; repeatable. `stfusion methods ID` lists them").short('p'),
-            option("resampling", "METHOD", "How coarse images are brought onto the fine grid").short('r').value_parser(choices(Resampling::OPTIONS)),
+            option("resampling", "METHOD", "How coarse images are brought onto the fine grid").short('r').value_parser(choices(ResamplingChoice::OPTIONS)),
             option("bands", "FINE=COARSE,...", "Bands that belong together, counted from 1, such as 1=3,2=4; by default by wavelength, else by order"),
             flag("ignore-units", "Go on although fine and coarse values look as if they were in different units"),
         ]);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::ArgMatches;
 use stfusion_core::param::Choices;
-use stfusion_core::source::{Format, ImageSource, MaskSource, PairSource, Resampling, TargetSource};
+use stfusion_core::source::{Format, ImageSource, MaskSource, PairSource, ResamplingChoice, TargetSource};
 use stfusion_core::{Date, Error, ErrorKind, Result};
 use stfusion_engine::{Context, ContextOptions, Job, MemorySize};
 
@@ -100,7 +100,7 @@ pub(crate) fn job(options: &ArgMatches) -> Outcome<Job> {
     }
     set_parameters(&mut job, options)?;
     if let Some(id) = text(options, "resampling") {
-        job.grid.coarse_resampling = Some(Resampling::by_id(id)?);
+        job.grid.coarse_resampling = ResamplingChoice::by_id(id)?.of_job();
     }
     if let Some(list) = text(options, "bands") {
         job.grid.bands = Some(bands(list)?);

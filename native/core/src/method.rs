@@ -16,6 +16,7 @@
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
 
 use crate::param::{ParamSpec, Values};
+use crate::source::Resampling;
 use crate::{Date, Error, ErrorKind, Exec, Region, Result};
 
 /// Family of a method, as the survey of the field names them; the group in dialogs and lists.
@@ -84,10 +85,26 @@ pub struct MethodInfo {
     pub needs_dates: bool,
     /// Whether a pair may come with a class map.
     pub accepts_classes: bool,
+    /// How coarse images come onto the fine grid when the job does not say: methods that solve for coarse pixels want them
+    /// as they are ([`Resampling::Nearest`]), moving windows want them smooth.
+    pub coarse_resampling: Resampling,
+    /// What its results promise beyond the invariants of every method.
+    pub promises: Promises,
     /// Parameters.
     pub parameters: &'static [ParamSpec],
     /// The help page, Markdown.
     pub readme: &'static str,
+}
+
+/// Promises that some methods can make and others, by their nature, cannot; each is a contract test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promises {
+    /// Identical coarse images at pair and target return the fine image. Methods that predict from the target alone, or
+    /// smooth, cannot promise it.
+    pub keeps_unchanged: bool,
+    /// Each band is predicted from that band alone, so permuting the bands permutes the prediction bit for bit; where bands
+    /// decide together, their sums round differently.
+    pub bands_apart: bool,
 }
 
 /// One image of a scene.
@@ -168,14 +185,16 @@ pub struct Request<'a> {
 }
 
 /// What running a tile costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
     /// Input needed around a tile, in fine pixels.
     pub halo_px: usize,
     /// Working memory of `run` per input pixel of the tile (halo included), in bytes, beyond the input and output images.
     pub bytes_per_px: usize,
-    /// Working memory that does not grow with the tile, in bytes.
+    /// Working memory of each thread that does not grow with the tile, in bytes.
     pub fixed_bytes: usize,
+    /// Memory that [`Plan::prepare`] leaves behind for the whole scene, in bytes.
+    pub prepared_bytes: usize,
 }
 
 /// A fusion method. See the [module](self).
@@ -270,6 +289,56 @@ pub struct SupportOut<'a> {
     pub similar_pixels: ArrayViewMut2<'a, f32>,
     /// Valid part (0..1) of the samples inside the scene that the method could have used, over all pairs.
     pub valid_fraction: ArrayViewMut2<'a, f32>,
+    /// Where the method had to leave its rule, the number of the [`Fallback`]; holds 0 everywhere before the run. Of several
+    /// bands the largest number counts.
+    pub fallback: ArrayViewMut2<'a, f32>,
+}
+
+/// Why a predicted pixel does not follow the method's full rule. The numbers are those of the support layer and never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Fallback {
+    /// It does.
+    None = 0,
+    /// The prediction left the data range and was repaired.
+    OutOfRange = 1,
+    /// Too few similar pixels.
+    FewSimilar = 2,
+    /// Too few valid coarse pixels around for the unknowns.
+    FewCoarse = 3,
+    /// The pixel's class has no part in the coarse pixels around.
+    ClassAbsent = 4,
+    /// The equations have no unique solution.
+    Singular = 5,
+}
+
+impl Fallback {
+    /// Every reason, in the order of the numbers.
+    pub const ALL: &'static [Fallback] = &[
+        Fallback::None,
+        Fallback::OutOfRange,
+        Fallback::FewSimilar,
+        Fallback::FewCoarse,
+        Fallback::ClassAbsent,
+        Fallback::Singular,
+    ];
+
+    /// What it means, in words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Fallback::None => "as the method says",
+            Fallback::OutOfRange => "repaired: out of the data range",
+            Fallback::FewSimilar => "too few similar pixels",
+            Fallback::FewCoarse => "too few valid coarse pixels",
+            Fallback::ClassAbsent => "class absent from the coarse pixels around",
+            Fallback::Singular => "no unique solution",
+        }
+    }
+
+    /// The larger of the number in `layer` and this one's.
+    pub fn mark(self, layer: &mut f32) {
+        *layer = layer.max(f32::from(self as u8));
+    }
 }
 
 /// Fails unless the number of pairs, and the dates, are what `info` asks for.

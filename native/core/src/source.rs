@@ -210,6 +210,32 @@ choices! {
 }
 
 choices! {
+    /// [`Resampling`] as people choose it.
+    pub enum ResamplingChoice {
+        /// Left to the method.
+        Auto = "auto": "What the method works best with",
+        /// [`Resampling::Nearest`].
+        Nearest = "nearest": "The coarse pixel under the fine pixel",
+        /// [`Resampling::Bilinear`].
+        Bilinear = "bilinear": "Linear between the four coarse pixels around",
+        /// [`Resampling::Cubic`].
+        Cubic = "cubic": "Cubic convolution over the sixteen coarse pixels around",
+    }
+}
+
+impl ResamplingChoice {
+    /// The choice as a job holds it: `None` leaves it to the method.
+    pub fn of_job(self) -> Option<Resampling> {
+        match self {
+            ResamplingChoice::Auto => None,
+            ResamplingChoice::Nearest => Some(Resampling::Nearest),
+            ResamplingChoice::Bilinear => Some(Resampling::Bilinear),
+            ResamplingChoice::Cubic => Some(Resampling::Cubic),
+        }
+    }
+}
+
+choices! {
     /// File format of the output.
     pub enum Format {
         /// Tiled, compressed GeoTIFF.
@@ -235,14 +261,20 @@ macro_rules! serde_by_id {
     };
 }
 serde_by_id!(Resampling);
+serde_by_id!(ResamplingChoice);
 serde_by_id!(Format);
+
+fn resampling_of_job<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Resampling>, D::Error> {
+    Ok(Option::<ResamplingChoice>::deserialize(deserializer)?.and_then(ResamplingChoice::of_job))
+}
 
 /// How the images are brought together.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GridOptions {
-    /// How coarse images are brought onto the fine grid; `None`: bilinear.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// How coarse images are brought onto the fine grid; `None` (in JSON also `"auto"`): as the method works best
+    /// ([`crate::method::MethodInfo::coarse_resampling`]), bilinear where no method is involved.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "resampling_of_job")]
     pub coarse_resampling: Option<Resampling>,
     /// Pairs of (fine band, coarse band), counted from 1. `None`: by order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -300,6 +332,8 @@ mod tests {
         assert!(message(r#"{"fine": "f.tif", "coarse": "c.tif", "fine_mask": {"path": "q", "bits": 1}}"#)
             .contains("unknown field `bits`"));
         let grid = serde_json::from_str::<GridOptions>(r#"{"coarse_resampling": "sinc"}"#).unwrap_err().to_string();
-        assert!(grid.contains("\"sinc\" is not one of nearest, bilinear, cubic"), "{grid}");
+        assert!(grid.contains("\"sinc\" is not one of auto, nearest, bilinear, cubic"), "{grid}");
+        let auto = serde_json::from_str::<GridOptions>(r#"{"coarse_resampling": "auto"}"#).unwrap();
+        assert_eq!(auto, GridOptions::default());
     }
 }

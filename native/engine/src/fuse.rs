@@ -5,7 +5,7 @@ use std::time::Instant;
 use ndarray::ArrayView3;
 use serde_json::{json, Value as Json};
 use stfusion_core::method::{MethodInfo, Scene, SceneInfo};
-use stfusion_core::source::OutputOptions;
+use stfusion_core::source::{GridOptions, OutputOptions};
 use stfusion_core::{Cancel, Error, ErrorKind, Grid, Region, Result};
 use stfusion_raster::{OutputSpec, RasterScene, SceneSource, Writer};
 
@@ -89,7 +89,14 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
 
 /// Opens the images of a job and checks them against each other.
 pub(crate) fn open(job: &Job, cancel: &Cancel) -> Result<RasterScene> {
-    RasterScene::open(&SceneSource { pairs: &job.pairs, target: &job.target, grid: &job.grid }, cancel)
+    let grid = resolved_grid(job)?;
+    RasterScene::open(&SceneSource { pairs: &job.pairs, target: &job.target, grid: &grid }, cancel)
+}
+
+/// The grid options of a job, with what it leaves to the method filled in.
+fn resolved_grid(job: &Job) -> Result<GridOptions> {
+    let resampling = job.grid.coarse_resampling.unwrap_or(job.method()?.info().coarse_resampling);
+    Ok(GridOptions { coarse_resampling: Some(resampling), ..job.grid.clone() })
 }
 
 fn provenance_path(output: &str) -> String {
@@ -151,6 +158,7 @@ fn resolved_job(job: &Job, info: &SceneInfo, method: &MethodInfo) -> Job {
     }
     job.pairs.iter_mut().zip(&info.pairs).for_each(|(pair, found)| pair.date = found.date);
     job.target.date = info.target_date;
+    job.grid.coarse_resampling.get_or_insert(method.coarse_resampling);
     job
 }
 

@@ -1,9 +1,10 @@
 //! The registry and the job format described as JSON, for dialogs, documentation and validation outside this library.
 
 use serde_json::{json, Map, Value as Json};
+use stfusion_core::method::Fallback;
 use stfusion_core::method::Method;
 use stfusion_core::param::{ChoiceOption, Choices, Kind, ParamSpec};
-use stfusion_core::source::{Format, Resampling};
+use stfusion_core::source::{Format, ResamplingChoice};
 
 use crate::job::JOB_FORMAT;
 use crate::support::SUPPORT_BANDS;
@@ -11,10 +12,10 @@ use crate::support::SUPPORT_BANDS;
 stfusion_core::params! {
     /// Options of a job that are not parameters of its method.
     pub struct JobOptions {
-        coarse_resampling: choice(Resampling) {
+        coarse_resampling: choice(ResamplingChoice) {
             label: "Coarse resampling",
             help: "How the coarse images are brought onto the fine grid.",
-            default: Resampling::Bilinear
+            default: ResamplingChoice::Auto
         },
         ignore_units: bool {
             label: "Ignore units",
@@ -57,6 +58,7 @@ pub fn spec() -> Json {
         "options": options,
         "mask_presets": presets,
         "support_bands": SUPPORT_BANDS,
+        "fallbacks": Fallback::ALL.iter().map(|f| f.label()).collect::<Vec<_>>(),
     })
 }
 
@@ -73,6 +75,7 @@ fn method(method: &dyn Method) -> Json {
         "max_pairs": info.max_pairs,
         "needs_dates": info.needs_dates,
         "accepts_classes": info.accepts_classes,
+        "coarse_resampling": info.coarse_resampling.id(),
         "parameters": info.parameters.iter().map(ParamSpec::describe).collect::<Vec<_>>(),
         "readme": info.readme,
     })
@@ -118,7 +121,7 @@ pub fn job_schema() -> Json {
                 "fine_mask": reference("mask"), "coarse_mask": reference("mask"), "classes": text })) },
             "target": closed(&["coarse"], json!({ "date": date, "coarse": reference("image"), "coarse_mask": reference("mask") })),
             "grid": closed(&[], json!({
-                "coarse_resampling": choice(Resampling::OPTIONS),
+                "coarse_resampling": choice(ResamplingChoice::OPTIONS),
                 "bands": { "type": "array", "items": { "type": "array", "items": { "type": "integer", "minimum": 1 },
                            "minItems": 2, "maxItems": 2 }, "description": "pairs of (fine band, coarse band)" },
                 "ignore_units": { "type": "boolean" } })),

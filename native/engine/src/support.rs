@@ -4,13 +4,20 @@ use ndarray::{ArrayViewMut3, Axis};
 use stfusion_core::method::{SupportOut, TileIn};
 
 /// Names of the bands of a support layer, in their order. A pixel that is not predicted is `NaN` in all of them.
-pub const SUPPORT_BANDS: [&str; 4] = ["similar_pixels", "valid_fraction", "days_to_nearest_pair", "extrapolated"];
+pub const SUPPORT_BANDS: [&str; 5] = ["similar_pixels", "valid_fraction", "days_to_nearest_pair", "extrapolated", "fallback"];
 
-/// The two bands that the method fills.
+/// Position of the band of [`stfusion_core::method::Fallback`] numbers.
+const FALLBACK: usize = 4;
+
+/// The three bands that the method fills.
 pub(crate) fn of_method<'a>(support: &'a mut ArrayViewMut3<'_, f32>) -> SupportOut<'a> {
     let (similar, rest) = support.view_mut().split_at(Axis(0), 1);
-    let (valid, _) = rest.split_at(Axis(0), 1);
-    SupportOut { similar_pixels: similar.index_axis_move(Axis(0), 0), valid_fraction: valid.index_axis_move(Axis(0), 0) }
+    let (valid, rest) = rest.split_at(Axis(0), 1);
+    let (_, fallback) = rest.split_at(Axis(0), FALLBACK - 2);
+    let band = |part: ArrayViewMut3<'a, f32>| part.index_axis_move(Axis(0), 0);
+    let mut fallback = band(fallback);
+    fallback.fill(0.0);
+    SupportOut { similar_pixels: band(similar), valid_fraction: band(valid), fallback }
 }
 
 /// Fills the bands that follow from dates and validity alone: days to the nearest pair that is valid at the pixel in every
@@ -69,10 +76,10 @@ mod tests {
         };
         let mut image = ones.clone();
         image[(0, 0, 2)] = f32::NAN;
-        let mut support = Array3::<f32>::zeros((4, 1, 3));
+        let mut support = Array3::<f32>::zeros((5, 1, 3));
         complete(&tile, &image.view(), &mut support.view_mut());
         assert_eq!((support[(2, 0, 0)], support[(3, 0, 0)]), (8.0, 0.0));
         assert_eq!((support[(2, 0, 1)], support[(3, 0, 1)]), (16.0, 1.0));
-        assert!((0..4).all(|b| support[(b, 0, 2)].is_nan()));
+        assert!((0..5).all(|b| support[(b, 0, 2)].is_nan()));
     }
 }

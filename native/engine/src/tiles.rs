@@ -59,6 +59,7 @@ pub(crate) fn tiling(
         inputs as u64 * input_bytes(scene, rows * cols)
             + threads as u64 * (rows * cols * cost.bytes_per_px as u64 + cost.fixed_bytes as u64)
             + outputs as u64 * inner * out_planes * 4
+            + cost.prepared_bytes as u64
             + held
     };
     let side = match side_px {
@@ -101,7 +102,7 @@ mod tests {
         SceneInfo { bands: 6, rows, cols, scale: None, pairs: vec![pair], target_date: None }
     }
 
-    const COST: Cost = Cost { halo_px: 25, bytes_per_px: 24, fixed_bytes: 1 << 20 };
+    const COST: Cost = Cost { halo_px: 25, bytes_per_px: 24, fixed_bytes: 1 << 20, prepared_bytes: 1 << 20 };
 
     #[test]
     fn the_budget_holds_whatever_the_size_of_the_scene() {

@@ -28,6 +28,8 @@ pub struct Problem {
     pub pairs: Vec<ProblemPair>,
     /// Coarse image of the target day, (band, row, col).
     pub target: Array3<f32>,
+    /// Fine pixels per coarse-pixel side, if known.
+    pub scale: Option<usize>,
 }
 
 /// A prediction and its support.
@@ -37,6 +39,8 @@ pub struct Prediction {
     pub image: Array3<f32>,
     /// Similar pixels and valid fraction, (row, col), if asked for.
     pub support: Option<(Array2<f32>, Array2<f32>)>,
+    /// Numbers of the fallbacks, (row, col), if the support was asked for.
+    pub fallback: Option<Array2<f32>>,
 }
 
 const TARGET_DAY: i16 = 180;
@@ -79,7 +83,7 @@ impl Problem {
                 ProblemPair { gap_days: Some(gap), coarse: coarse_of(&fine), fine, classes: None }
             })
             .collect();
-        Problem { pairs, target: coarse_of(&fine_at(TARGET_DAY)) }
+        Problem { pairs, target: coarse_of(&fine_at(TARGET_DAY)), scale: Some(scale) }
     }
 
     /// The same problem with about `share` of the pixels of every image invalid: single pixels, a diagonal band that crosses
@@ -124,7 +128,7 @@ impl Problem {
             })
             .collect();
         let dated = self.pairs.iter().any(|p| p.gap_days.is_some());
-        MemoryScene::new(pairs, if dated { day(0) } else { None }, self.target.view(), None)
+        MemoryScene::new(pairs, if dated { day(0) } else { None }, self.target.view(), self.scale.map(|s| s as f64))
     }
 }
 
@@ -163,6 +167,7 @@ pub fn predict_scene(
     let (bands, rows, cols) = (info.bands, info.rows, info.cols);
     let mut image = Array3::from_elem((bands, rows, cols), f32::NAN);
     let mut layers = support.then(|| (Array2::from_elem((rows, cols), f32::NAN), Array2::from_elem((rows, cols), f32::NAN)));
+    let mut fallback = Array2::zeros((rows, cols));
     for region in Region::whole(rows, cols).blocks(tile.0, tile.1).into_iter().rev() {
         let padded = region.grown(halo, rows, cols);
         let read = |layer: Layer| -> Result<Array3<f32>> {
@@ -197,22 +202,26 @@ pub fn predict_scene(
         };
         let shape = (region.rows, region.cols);
         let mut part = Array3::from_elem((bands, shape.0, shape.1), f32::NAN);
+        let mut part_fallback = Array2::zeros(shape);
         let mut part_support = support.then(|| (Array2::from_elem(shape, f32::NAN), Array2::from_elem(shape, f32::NAN)));
         let mut output = TileOut {
             image: part.view_mut(),
-            support: part_support
-                .as_mut()
-                .map(|(n, v)| SupportOut { similar_pixels: n.view_mut(), valid_fraction: v.view_mut() }),
+            support: part_support.as_mut().map(|(n, v)| SupportOut {
+                similar_pixels: n.view_mut(),
+                valid_fraction: v.view_mut(),
+                fallback: part_fallback.view_mut(),
+            }),
         };
         prepared.run(&input, &mut output, &exec)?;
         let (r, c) = (region.row..region.row + region.rows, region.col..region.col + region.cols);
         image.slice_mut(s![.., r.clone(), c.clone()]).assign(&part);
         if let (Some((n, v)), Some((pn, pv))) = (&mut layers, &part_support) {
             n.slice_mut(s![r.clone(), c.clone()]).assign(pn);
-            v.slice_mut(s![r, c]).assign(pv);
+            v.slice_mut(s![r.clone(), c.clone()]).assign(pv);
+            fallback.slice_mut(s![r, c]).assign(&part_fallback);
         }
     }
-    Ok(Prediction { image, support: layers })
+    Ok(Prediction { image, support: layers, fallback: support.then_some(fallback) })
 }
 
 /// Parameter values from (id, text) pairs.

@@ -2,7 +2,10 @@
 
 pub mod aligned;
 pub mod box_sums;
+pub mod classes;
+pub mod coarse_grid;
 pub mod pair_order;
+pub mod passes;
 pub mod pixels;
 pub mod simd;
 pub mod statistics;

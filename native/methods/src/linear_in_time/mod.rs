@@ -10,7 +10,10 @@
 pub mod cases;
 pub mod reference;
 
-use stfusion_core::method::{check_needs, Cost, Family, Method, MethodInfo, Plan, Prepared, Request, Scene, TileIn, TileOut};
+use stfusion_core::method::{
+    check_needs, Cost, Family, Method, MethodInfo, Plan, Prepared, Promises, Request, Scene, TileIn, TileOut,
+};
+use stfusion_core::source::Resampling;
 use stfusion_core::{Error, Exec, Result};
 
 use crate::blocks::pair_order;
@@ -27,6 +30,8 @@ static INFO: MethodInfo = MethodInfo {
     max_pairs: None,
     needs_dates: true,
     accepts_classes: false,
+    coarse_resampling: Resampling::Bilinear,
+    promises: Promises { keeps_unchanged: true, bands_apart: true },
     parameters: &[],
     readme: include_str!("README.md"),
 };
@@ -72,7 +77,7 @@ impl Ready {
 
 impl Plan for Ready {
     fn cost(&self) -> Cost {
-        Cost { halo_px: 0, bytes_per_px: 0, fixed_bytes: 0 }
+        Cost::default()
     }
 
     fn prepare(&self, _scene: &dyn Scene, _exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {

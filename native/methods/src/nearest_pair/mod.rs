@@ -8,7 +8,10 @@
 pub mod cases;
 pub mod reference;
 
-use stfusion_core::method::{check_needs, Cost, Family, Method, MethodInfo, Plan, Prepared, Request, Scene, TileIn, TileOut};
+use stfusion_core::method::{
+    check_needs, Cost, Family, Method, MethodInfo, Plan, Prepared, Promises, Request, Scene, TileIn, TileOut,
+};
+use stfusion_core::source::Resampling;
 use stfusion_core::{Exec, Result};
 
 use crate::blocks::{pair_order, pixels};
@@ -24,6 +27,8 @@ static INFO: MethodInfo = MethodInfo {
     max_pairs: None,
     needs_dates: false,
     accepts_classes: false,
+    coarse_resampling: Resampling::Bilinear,
+    promises: Promises { keeps_unchanged: true, bands_apart: true },
     parameters: &[],
     readme: include_str!("README.md"),
 };
@@ -51,7 +56,7 @@ struct Ready {
 
 impl Plan for Ready {
     fn cost(&self) -> Cost {
-        Cost { halo_px: 0, bytes_per_px: 0, fixed_bytes: 0 }
+        Cost::default()
     }
 
     fn prepare(&self, _scene: &dyn Scene, _exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {

@@ -24,8 +24,10 @@ pub mod rules;
 pub mod window;
 
 use stfusion_core::method::{
-    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Reference, Request, Scene, SceneInfo, TileIn, TileOut,
+    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo, TileIn,
+    TileOut,
 };
+use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
 
 use crate::blocks::simd::Path;
@@ -51,6 +53,8 @@ static INFO: MethodInfo = MethodInfo {
     max_pairs: None,
     needs_dates: false,
     accepts_classes: true,
+    coarse_resampling: Resampling::Bilinear,
+    promises: Promises { keeps_unchanged: true, bands_apart: true },
     parameters: Parameters::SPECS,
     readme: include_str!("README.md"),
 };
@@ -141,7 +145,7 @@ impl Plan for Planned {
         let half = (self.parameters.window / 2) as usize;
         let lanes = window::lanes(Path::widest());
         let key_planes = self.parameters.similarity_bands.len().max(1);
-        Cost { halo_px: half, bytes_per_px: 0, fixed_bytes: block::bytes(half, key_planes, lanes) }
+        Cost { halo_px: half, fixed_bytes: block::bytes(half, key_planes, lanes), ..Cost::default() }
     }
 
     fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
