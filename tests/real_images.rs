@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use ndarray::Array3;
+use stfusion_core::method::Family;
 use stfusion_core::source::Resampling;
 use stfusion_tests::{all_below, listed, rmsd, shared, Files};
 
@@ -58,42 +59,80 @@ fn salton_sea(test: &str, pair: &str, band: usize) -> Option<Files> {
     Some(files)
 }
 
+fn shennongjia(test: &str) -> Option<Place> {
+    let folder = shared(test, "data/08_shennongjia_ndvi")?;
+    let coarse = "coarse_mod13_ndvi_240m_23x16day_2015.tif";
+    let mut files = Files::new(&folder, 1e-4, coarse, Some(18), "2015-10-14").unwrap();
+    for (day, band, date) in [("2015216", 14, "2015-08-04"), ("2015360", 23, "2015-12-26")] {
+        files = files
+            .with_pair(&format!("fine_ndvi_{day}.tif"), coarse, Some(band), date)
+            .map(|f| f.with_mask(&format!("fine_fmask_{day}.tif")))
+            .unwrap();
+    }
+    Some(place("Shennongjia NDVI, two pairs", files, "fine_ndvi_2015287.tif", &["fine_ndvi_2015216.tif"]))
+}
+
 /// RMSE of a method's defaults per band, times 10,000.
 fn error(place: &Place, method: &str) -> Vec<f64> {
     let image = place.files.predict(method, &[], false).unwrap().image.mapv(f64::from);
     rmsd(&image, &place.truth, 1e4)
 }
 
-fn check_against_copying(mut place: Place) {
+/// Fails where a method's error is not below that of copying in some band; prints how it stands against the increment.
+fn check_against_copying(place: &Place, method: &str) {
     let copies: Vec<Vec<f64>> = place.copies.iter().map(|c| rmsd(c, &place.truth, 1e4)).collect();
-    let ways: &[_] = if place.on_fine_grid { &[None] } else { &[None, Some(Resampling::Nearest), Some(Resampling::Cubic)] };
-    for &resampling in ways {
-        place.files.resampling = resampling;
-        let (starfm, increment) = (error(&place, "starfm"), error(&place, "coarse_increment"));
-        let skill: Vec<f64> = starfm.iter().zip(&increment).map(|(s, i)| 1.0 - s / i).collect();
-        let how = resampling.map_or("default resampling".to_string(), |r| format!("{r:?}"));
-        println!(
-            "{}, {how}: RMSE x 10^4 of STARFM {} | increment {} | skill against it {}",
-            place.name,
-            listed(&starfm),
-            listed(&increment),
-            listed(&skill)
-        );
-        for copy in &copies {
-            assert!(all_below(&starfm, copy), "{}, {how}: {} against copying {}", place.name, listed(&starfm), listed(copy));
-        }
+    let (errors, increment) = (error(place, method), error(place, "coarse_increment"));
+    let skill: Vec<f64> = errors.iter().zip(&increment).map(|(e, i)| 1.0 - e / i).collect();
+    let how = place.files.resampling.map_or("default resampling".to_string(), |r| format!("{r:?}"));
+    println!(
+        "{}, {how}: RMSE x 10^4 of {method} {} | increment {} | skill against it {}",
+        place.name,
+        listed(&errors),
+        listed(&increment),
+        listed(&skill)
+    );
+    for copy in &copies {
+        assert!(all_below(&errors, copy), "{}, {how}: {method} {} against copying {}", place.name, listed(&errors), listed(copy));
+    }
+}
+
+/// Ids of the methods that are no baselines and whose fewest pairs `pairs` admits.
+fn fusions(pairs: impl Fn(usize) -> bool) -> Vec<&'static str> {
+    let infos = stfusion_methods::all().iter().map(|m| m.info());
+    infos.filter(|i| i.family != Family::Baseline && pairs(i.min_pairs)).map(|i| i.id).collect()
+}
+
+#[test]
+fn every_method_for_one_pair_beats_copying_in_every_band() {
+    let test = "every_method_for_one_pair_beats_copying_in_every_band";
+    let (Some(a), Some(b)) = (lower_gwydir(test), coleambally(test)) else { return };
+    for place in [a, b] {
+        fusions(|least| least == 1).iter().for_each(|method| check_against_copying(&place, method));
     }
 }
 
 #[test]
-fn starfm_beats_copying_in_every_band() {
-    let test = "starfm_beats_copying_in_every_band";
-    let (Some(a), Some(b), Some(c)) = (lower_gwydir(test), coleambally(test), boreas(test)) else { return };
-    for place in [a, b, c] {
-        check_against_copying(place);
+fn every_method_for_two_pairs_beats_copying_in_every_band() {
+    let test = "every_method_for_two_pairs_beats_copying_in_every_band";
+    let (Some(a), Some(b)) = (boreas(test), shennongjia(test)) else { return };
+    for place in [a, b] {
+        fusions(|least| least == 2).iter().for_each(|method| check_against_copying(&place, method));
     }
+}
+
+#[test]
+fn starfm_beats_copying_however_the_coarse_images_are_resampled() {
+    let test = "starfm_beats_copying_however_the_coarse_images_are_resampled";
+    let (Some(a), Some(b), Some(c)) = (lower_gwydir(test), coleambally(test), boreas(test)) else { return };
     let Some(files) = salton_sea(test, "2020-10-02", 2) else { return };
-    check_against_copying(place("Salton Sea", files, "fine_2020-11-10.tif", &["fine_2020-10-02.tif"]));
+    let d = place("Salton Sea", files, "fine_2020-11-10.tif", &["fine_2020-10-02.tif"]);
+    for mut place in [a, b, c, d] {
+        let ways: &[_] = if place.on_fine_grid { &[None] } else { &[None, Some(Resampling::Nearest), Some(Resampling::Cubic)] };
+        for &resampling in ways {
+            place.files.resampling = resampling;
+            check_against_copying(&place, "starfm");
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gdal::Dataset;
 use ndarray::{Array2, Array3, ArrayView2, Axis};
 use stfusion_core::param::Values;
-use stfusion_core::source::{GridOptions, ImageSource, PairSource, Resampling, TargetSource};
+use stfusion_core::source::{GridOptions, ImageSource, MaskSource, PairSource, Resampling, TargetSource};
 use stfusion_core::{Cancel, Error, ErrorKind, Result};
 use stfusion_methods::cases::{self, Prediction};
 use stfusion_raster::{RasterScene, SceneSource};
@@ -71,6 +71,16 @@ impl Files {
         };
         self.pairs.push(pair);
         Ok(self)
+    }
+
+    /// The same with a mask, non-zero where invalid, on the fine image of the last pair.
+    #[must_use]
+    pub fn with_mask(mut self, name: &str) -> Self {
+        let mask = MaskSource::file(self.folder.join(name).to_string_lossy(), None);
+        if let Some(pair) = self.pairs.last_mut() {
+            pair.fine_mask = Some(mask);
+        }
+        self
     }
 
     fn image(&self, name: &str, band: Option<usize>) -> ImageSource {
