@@ -55,6 +55,13 @@ impl RepeatedScene {
         RepeatedScene { info, fine, coarse }
     }
 
+    /// The same with its first `bands` bands alone.
+    #[must_use]
+    pub fn with_bands(mut self, bands: usize) -> Self {
+        self.info.bands = bands.min(BANDS);
+        self
+    }
+
     /// The same landscape at another size.
     #[must_use]
     pub fn resized(mut self, rows: usize, cols: usize) -> Self {

@@ -4,6 +4,7 @@
 //! meant and wall-clock seconds where waiting is; of several runs the fastest counts. `README.md` explains every row.
 
 mod assess;
+mod classical;
 mod clock;
 mod images;
 mod io;
@@ -46,6 +47,13 @@ fn command() -> Command {
                 .about("The window loop of STARFM: one and two pairs, every SIMD path, one and more threads, and the reference")
                 .arg(number("size", "1000", "Rows and columns of the six-band image"))
                 .arg(number("window", "51", "Window in fine pixels"))
+                .arg(number("threads", "2", "Threads to compare with one"))
+                .arg(repeat.clone()),
+        )
+        .subcommand(
+            Command::new("classical")
+                .about("Every classical method beside the programs that people use today")
+                .arg(Arg::new("only").long("only").value_name("ID").help("One method alone"))
                 .arg(number("threads", "2", "Threads to compare with one"))
                 .arg(repeat.clone()),
         )
@@ -99,10 +107,12 @@ fn sections(name: &str, matches: &ArgMatches) -> Result<Vec<Section>, Failure> {
     let get = |key| size(matches, key);
     let method = matches.try_get_one::<String>("method").ok().flatten().cloned().unwrap_or_default();
     let of_job = || Run { method: method.clone(), window: get("window"), threads: get("threads") };
-    let folder = matches.try_get_one::<String>("folder").ok().flatten().map(String::as_str);
+    let text = |key| matches.try_get_one::<String>(key).ok().flatten().map(String::as_str);
+    let (folder, only) = (text("folder"), text("only"));
     Ok(match name {
         "peak" => vec![peak::section()],
         "starfm" => vec![peak::section(), starfm::section(get("size"), get("window"), get("threads"), get("repeat"))?],
+        "classical" => vec![classical::section(only, get("threads"), get("repeat"))?],
         "scaling" => vec![scaling::section(&method, get("window"), get("megapixels"))?],
         "assess" => vec![assess::section(get("size"), get("repeat"))?],
         "memory" => vec![memory::section(&of_job(), get("size"), get("mib"), folder)?],
@@ -118,7 +128,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let mut record = Record::begin();
     print!("{}", record.heading());
-    let names: &[&str] = if name == "all" { &["starfm", "assess", "scaling", "io", "memory"] } else { &[name] };
+    let names: &[&str] = if name == "all" { &["starfm", "classical", "assess", "scaling", "io", "memory"] } else { &[name] };
     for name in names {
         let defaults = command().get_matches_from(["stfusion-bench", name]);
         let options = defaults.subcommand().filter(|_| names.len() > 1).map_or(options, |(_, m)| m);
