@@ -1,9 +1,11 @@
 //! What several methods share, one concept a file.
 
 pub mod aligned;
+pub mod bounded_least_squares;
 pub mod box_sums;
 pub mod classes;
 pub mod coarse_grid;
+pub mod linear_system;
 pub mod pair_order;
 pub mod passes;
 pub mod pixels;
