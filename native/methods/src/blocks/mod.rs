@@ -3,12 +3,16 @@
 pub mod aligned;
 pub mod bounded_least_squares;
 pub mod box_sums;
+pub mod class_means;
 pub mod classes;
 pub mod coarse_grid;
 pub mod inverse_distance;
+pub mod isodata;
+pub mod k_means;
 pub mod linear_system;
 pub mod pair_order;
 pub mod passes;
+pub mod pixel_sample;
 pub mod pixels;
 pub mod simd;
 pub mod statistics;

@@ -1,0 +1,139 @@
+//! Classes of pixels told by the nearest of a few class means: what k-means and ISODATA find.
+//!
+//! Means and pixels are counted in the units of the sample that the means came from, so distances are exact whole numbers: the class
+//! of a pixel does not depend on the order of the bands, and of two means equally near the first one counts. Classes are ordered
+//! by brightness (the sum of the mean over the bands), darkest first; of two equally bright ones the one that was found first.
+
+use super::classes::Classifier;
+use super::pixel_sample::{in_units, PixelSample};
+
+/// The means. See the [module](self).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassMeans {
+    bands: usize,
+    unit: f64,
+    /// In units, class by class.
+    means: Vec<i32>,
+}
+
+impl ClassMeans {
+    /// From means in the units of `sample`, each with all bands.
+    pub fn new(sample: &PixelSample, mut means: Vec<Vec<i32>>) -> ClassMeans {
+        means.sort_by_key(|mean| mean.iter().map(|v| i64::from(*v)).sum::<i64>());
+        ClassMeans { bands: sample.bands, unit: sample.unit, means: means.concat() }
+    }
+
+    /// The mean of a class, in the unit of the image.
+    pub fn mean(&self, class: usize) -> Vec<f64> {
+        self.means[class * self.bands..(class + 1) * self.bands].iter().map(|v| f64::from(*v) * self.unit).collect()
+    }
+}
+
+impl Classifier for ClassMeans {
+    fn classes(&self) -> usize {
+        self.means.len() / self.bands.max(1)
+    }
+
+    fn class_of(&self, pixel: &[f32]) -> u16 {
+        let mut best = (u64::MAX, 0);
+        for (class, mean) in self.means.chunks_exact(self.bands).enumerate() {
+            let distance =
+                pixel.iter().zip(mean).fold(0u64, |sum, (v, m)| sum.saturating_add(squared(in_units(*v, self.unit), *m)));
+            if distance < best.0 {
+                best = (distance, class);
+            }
+        }
+        best.1 as u16
+    }
+}
+
+fn squared(a: i32, b: i32) -> u64 {
+    let d = u64::from(a.abs_diff(b));
+    d * d
+}
+
+/// Squared distance between two pixels in units.
+pub(super) fn distance(a: &[i32], b: &[i32]) -> u64 {
+    a.iter().zip(b).fold(0, |sum, (a, b)| sum.saturating_add(squared(*a, *b)))
+}
+
+/// Number, sums and sums of squares of the pixels of a class, band by band.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Members {
+    pub count: i64,
+    pub sums: Vec<i64>,
+    pub squares: Vec<i64>,
+}
+
+impl Members {
+    /// The mean, rounded to units.
+    pub fn mean(&self) -> Vec<i32> {
+        self.sums.iter().map(|sum| (*sum as f64 / self.count.max(1) as f64).round() as i32).collect()
+    }
+
+    /// Standard deviation of each band, in units.
+    pub fn deviations(&self) -> Vec<f64> {
+        let n = self.count.max(1) as f64;
+        let of_band = |(sum, squares): (&i64, &i64)| (*squares as f64 / n - (*sum as f64 / n).powi(2)).max(0.0).sqrt();
+        self.sums.iter().zip(&self.squares).map(of_band).collect()
+    }
+}
+
+/// Assigns every pixel to the nearest mean (the first of equals): `labels` is changed, the members of each class and the number of
+/// pixels whose label changed are returned.
+pub(super) fn assigned(sample: &PixelSample, means: &[Vec<i32>], labels: &mut [u16]) -> (Vec<Members>, usize) {
+    let none = Members { count: 0, sums: vec![0; sample.bands], squares: vec![0; sample.bands] };
+    let mut members = vec![none; means.len()];
+    let mut changed = 0;
+    for (pixel, label) in sample.iter().zip(labels) {
+        let mut best = (u64::MAX, 0);
+        for (class, mean) in means.iter().enumerate() {
+            let d = distance(pixel, mean);
+            if d < best.0 {
+                best = (d, class);
+            }
+        }
+        changed += usize::from(*label != best.1 as u16);
+        *label = best.1 as u16;
+        let own = &mut members[best.1];
+        own.count += 1;
+        for ((sum, squares), v) in own.sums.iter_mut().zip(&mut own.squares).zip(pixel) {
+            *sum += i64::from(*v);
+            *squares += i64::from(*v) * i64::from(*v);
+        }
+    }
+    (members, changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn classes_are_ordered_by_brightness_and_the_first_of_equals_counts() {
+        let sample = PixelSample::of_pixels(2, &[1.0, 1.0]);
+        let one = (1 << 20) as f64;
+        let means = [[0.6, 0.4], [0.1, 0.1], [0.9, 0.1]].map(|m| m.map(|v: f64| (v * one).round() as i32).to_vec());
+        let classes = ClassMeans::new(&sample, means.to_vec());
+        assert_eq!(classes.classes(), 3);
+        assert!((classes.mean(0)[0] - 0.1).abs() < 1e-6 && (classes.mean(1)[0] - 0.6).abs() < 1e-6);
+        assert_eq!([classes.class_of(&[0.0, 0.0]), classes.class_of(&[0.95, 0.0])], [0, 2]);
+        let equal = ClassMeans::new(&sample, vec![vec![5, 5], vec![5, 5]]);
+        assert_eq!(equal.class_of(&[0.3, f32::MAX]), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn members_hold_mean_and_deviation(values in prop::collection::vec(-3.0f32..3.0, 2..40)) {
+            let sample = PixelSample::of_pixels(1, &values);
+            let (members, changed) = assigned(&sample, &[vec![0]], &mut vec![9; values.len()]);
+            let n = values.len() as f64;
+            let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
+            let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n;
+            prop_assert_eq!(changed, values.len());
+            prop_assert!((f64::from(members[0].mean()[0]) * sample.unit - mean).abs() < 1e-5);
+            prop_assert!((members[0].deviations()[0] * sample.unit - variance.sqrt()).abs() < 1e-4);
+        }
+    }
+}
