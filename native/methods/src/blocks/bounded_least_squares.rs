@@ -228,11 +228,11 @@ impl Search {
         self.held.resize(n, false);
         // each round lowers the sum; the limit is for rounding alone
         for _ in 0..20 * (n + 1) {
-            self.to_free_minimum(normal, n, bounds, x, sum);
+            self.settle(normal, n, bounds, x, sum);
             let Some(next) = self.leaving(normal, n, x, sum) else { return };
             let before = x[next];
             self.places[next] = Place::Free;
-            self.to_free_minimum(normal, n, bounds, x, sum);
+            self.settle(normal, n, bounds, x, sum);
             // pushed back where it came from by rounding: not again before something else has moved
             self.held[next] = self.places[next] != Place::Free && x[next] == before;
             if !self.held[next] {
@@ -242,7 +242,7 @@ impl Search {
     }
 
     /// Moves the free unknowns to their minimum, fixing those that meet a bound on the way.
-    fn to_free_minimum(&mut self, normal: &[f64], n: usize, bounds: (&[f64], &[f64]), x: &mut [f64], sum: Option<f64>) {
+    fn settle(&mut self, normal: &[f64], n: usize, bounds: (&[f64], &[f64]), x: &mut [f64], sum: Option<f64>) {
         let (lower, upper) = bounds;
         loop {
             self.solve_free(normal, n, x, sum);
