@@ -401,11 +401,11 @@ mod tests {
         for mut code in 0..3usize.pow(n as u32) {
             let mut x = vec![0.0; n];
             let mut free = Vec::new();
-            for c in 0..n {
+            for (c, value) in x.iter_mut().enumerate() {
                 match code % 3 {
                     0 => free.push(c),
-                    1 => x[c] = bounds.0[c],
-                    _ => x[c] = bounds.1[c],
+                    1 => *value = bounds.0[c],
+                    _ => *value = bounds.1[c],
                 }
                 code /= 3;
             }

@@ -110,9 +110,9 @@ mod tests {
         let all = sample(&problem, 99, 7);
         assert_eq!((all.bands, all.pixels()), (2, 98));
         let first = all.iter().next().unwrap();
-        for b in 0..2 {
+        for (b, units) in first.iter().enumerate() {
             let value = f64::from(problem.pairs[0].fine[(b, 0, 0)]);
-            assert!((f64::from(first[b]) * all.unit - value).abs() <= all.unit / 2.0);
+            assert!((f64::from(*units) * all.unit - value).abs() <= all.unit / 2.0);
         }
     }
 
