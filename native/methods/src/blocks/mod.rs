@@ -10,6 +10,7 @@ pub mod inverse_distance;
 pub mod isodata;
 pub mod k_means;
 pub mod linear_system;
+pub mod nearest;
 pub mod pair_order;
 pub mod passes;
 pub mod pixel_sample;

@@ -32,12 +32,22 @@ pub trait Simd: Copy {
     fn splat(self, value: f32) -> Self::V;
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`.
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `|a|`.
+    fn abs(self, a: Self::V) -> Self::V;
     /// `a * b + c`.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a + b > c`, where the addition wraps around.
     fn wrapped_more(self, a: Self::I, b: Self::I, c: Self::I) -> Self::M;
     /// `m` and `a + b > c`, where the addition wraps around.
     fn and_wrapped_more(self, m: Self::M, a: Self::I, b: Self::I, c: Self::I) -> Self::M;
+    /// True in every lane.
+    fn every(self) -> Self::M;
+    /// Bit i is lane i of `m`.
+    fn bits(self, m: Self::M) -> u32;
     /// `m` and `a < b`.
     fn and_less(self, m: Self::M, a: Self::V, b: Self::V) -> Self::M;
     /// `m`, and `a < b` or `c < d`. Nothing may be `NaN` where `m` holds.

@@ -31,6 +31,18 @@ impl Simd for Portable {
         std::array::from_fn(|i| a[i] + b[i])
     }
     #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i] * b[i])
+    }
+    #[inline(always)]
+    fn abs(self, a: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i].abs())
+    }
+    #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
@@ -42,6 +54,14 @@ impl Simd for Portable {
     fn and_wrapped_more(self, m: Self::M, a: Self::I, b: Self::I, c: Self::I) -> Self::M {
         let l = self.wrapped_more(a, b, c);
         std::array::from_fn(|i| m[i] & l[i])
+    }
+    #[inline(always)]
+    fn every(self) -> Self::M {
+        [u32::MAX; W]
+    }
+    #[inline(always)]
+    fn bits(self, m: Self::M) -> u32 {
+        (0..W).map(|i| m[i] & (1 << i)).sum()
     }
     #[inline(always)]
     fn and_less(self, m: Self::M, a: Self::V, b: Self::V) -> Self::M {

@@ -57,6 +57,18 @@ impl Simd for Avx2 {
         allowed!(_mm256_add_ps(a, b))
     }
     #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm256_sub_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm256_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn abs(self, a: Self::V) -> Self::V {
+        allowed!(_mm256_andnot_ps(_mm256_set1_ps(-0.0), a))
+    }
+    #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         allowed!(_mm256_fmadd_ps(a, b, c))
     }
@@ -67,6 +79,14 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn and_wrapped_more(self, m: Self::M, a: Self::I, b: Self::I, c: Self::I) -> Self::M {
         allowed!(_mm256_and_ps(m, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_add_epi32(a, b), c))))
+    }
+    #[inline(always)]
+    fn every(self) -> Self::M {
+        allowed!(_mm256_castsi256_ps(_mm256_set1_epi32(-1)))
+    }
+    #[inline(always)]
+    fn bits(self, m: Self::M) -> u32 {
+        allowed!(_mm256_movemask_ps(m)) as u32
     }
     #[inline(always)]
     fn and_less(self, m: Self::M, a: Self::V, b: Self::V) -> Self::M {
@@ -116,6 +136,18 @@ impl Simd for Avx512 {
         allowed!(_mm512_add_ps(a, b))
     }
     #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm512_sub_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm512_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn abs(self, a: Self::V) -> Self::V {
+        allowed!(_mm512_abs_ps(a))
+    }
+    #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         allowed!(_mm512_fmadd_ps(a, b, c))
     }
@@ -126,6 +158,14 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn and_wrapped_more(self, m: Self::M, a: Self::I, b: Self::I, c: Self::I) -> Self::M {
         allowed!(_mm512_mask_cmpgt_epi32_mask(m, _mm512_add_epi32(a, b), c))
+    }
+    #[inline(always)]
+    fn every(self) -> Self::M {
+        !0
+    }
+    #[inline(always)]
+    fn bits(self, m: Self::M) -> u32 {
+        u32::from(m)
     }
     #[inline(always)]
     fn and_less(self, m: Self::M, a: Self::V, b: Self::V) -> Self::M {
