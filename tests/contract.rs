@@ -40,6 +40,7 @@ fn scene(images: &[Array3<f32>]) -> MemoryScene<'_> {
         fine: images[*fine].view(),
         coarse: images[*coarse].view(),
         classes: None,
+        objects: None,
     };
     MemoryScene::new(
         vec![pair("2020-05-01", &0, &1), pair("2020-07-20", &3, &2)],

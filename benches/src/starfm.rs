@@ -69,7 +69,13 @@ fn reference_ns(scene: &RepeatedScene, window: usize) -> Result<f64, Failure> {
     let pairs = (0..scene.info().pairs.len())
         .map(|k| {
             let gap_days = scene.info().gap_days(k).and_then(|d| i16::try_from(d).ok());
-            Ok(ProblemPair { gap_days, fine: read(Layer::Fine(k))?, coarse: read(Layer::Coarse(k))?, classes: None })
+            Ok(ProblemPair {
+                gap_days,
+                fine: read(Layer::Fine(k))?,
+                coarse: read(Layer::Coarse(k))?,
+                classes: None,
+                objects: None,
+            })
         })
         .collect::<Result<Vec<_>, Failure>>()?;
     let samples = window_samples(side, window) * pairs.len() as f64;

@@ -335,6 +335,19 @@ class job {
         return *this;
     }
 
+    /// The object map file (segment numbers) of a pair, counted from 0. An empty path removes it.
+    job &set_pair_objects(std::size_t pair, const std::string &path) {
+        session_->check(stf_job_set_pair_objects(session_->get(), job_.get(), pair, detail::or_null(path)));
+        return *this;
+    }
+
+    /// The object map in memory of a pair, counted from 0.
+    template <class T>
+    job &set_pair_objects(std::size_t pair, const image<T> &objects) {
+        session_->check(stf_job_set_pair_object_image(session_->get(), job_.get(), pair, objects.c_image()));
+        return *this;
+    }
+
     /// The day to predict and its coarse file.
     job &set_target(const std::string &date, const std::string &coarse) {
         session_->check(stf_job_set_target(session_->get(), job_.get(), detail::or_null(date), coarse.c_str()));

@@ -48,7 +48,7 @@ def methods() -> list[dict[str, Any]]:
     """Return the methods, each a dict.
 
     `id`, `label`, `summary`, `family`, `tags`, `references`, `min_pairs`, `max_pairs` (None: any number), `needs_dates`,
-    `accepts_classes`, `readme`, and `parameters`: dicts with `id`, `label`, `help`, `unit`, `advanced`, `kind`, `default` and,
+    `accepts_classes`, `accepts_objects`, `readme`, and `parameters`: dicts with `id`, `label`, `help`, `unit`, `advanced`, `kind`, `default` and,
     by kind, `min`, `max`, `odd` or `options`.
     """
     with _context() as context:

@@ -59,9 +59,7 @@ def fuse(
     if not pairs:
         raise ValueError("There is no pair; give at least one fine and coarse image of the same day")
     fine = pairs[0].fine if hasattr(pairs[0].fine, "dtype") else np.asarray(pairs[0].fine)
-    images = [
-        [_whole(image) for image in (pair.fine, pair.coarse, pair.fine_mask, pair.coarse_mask, pair.classes)] for pair in pairs
-    ]
+    images = [[_whole(image) for image in pair.images()] for pair in pairs]
     settings = {
         "method": method,
         "parameters": dict(parameters or {}),
@@ -91,7 +89,6 @@ def _whole(image: ArrayLike | None) -> Any:
 
 def _fuse(images, dates, target, target_date, target_mask, settings):
     pairs = [
-        fusion.Pair(fine, coarse, date, fine_mask, coarse_mask, classes)
-        for (fine, coarse, fine_mask, coarse_mask, classes), date in zip(images, dates)
+        fusion.Pair(fine, coarse, date, *masks_and_maps) for (fine, coarse, *masks_and_maps), date in zip(images, dates)
     ]
     return fusion.fuse(pairs, target, target_date, target_mask=target_mask, **settings)

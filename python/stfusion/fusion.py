@@ -46,6 +46,8 @@ class Pair:
         Shape (row, col) or that of the image; elements that are not zero are invalid.
     classes
         Class map, shape (row, col), for methods that take one.
+    objects
+        Object map (segment numbers, whole and below 2**24), shape (row, col), for methods that take one.
     """
 
     fine: ArrayLike
@@ -54,6 +56,11 @@ class Pair:
     fine_mask: ArrayLike | None = None
     coarse_mask: ArrayLike | None = None
     classes: ArrayLike | None = None
+    objects: ArrayLike | None = None
+
+    def images(self) -> tuple[ArrayLike | None, ...]:
+        """Return fine and coarse image, their masks, class map and object map."""
+        return (self.fine, self.coarse, self.fine_mask, self.coarse_mask, self.classes, self.objects)
 
 
 def fuse(
@@ -149,7 +156,14 @@ def fuse(
             pair.date,
             _Input(pair.fine, f"The fine image of pair {k}", pair.fine_mask, nodata),
             _Input(pair.coarse, f"The coarse image of pair {k}", pair.coarse_mask, nodata),
-            None if pair.classes is None else _Input(pair.classes, f"The class map of pair {k}", None, None),
+            {
+                function: _Input(labels, f"The {name} of pair {k}", None, None)
+                for function, name, labels in (
+                    ("stf_job_set_pair_class_image", "class map", pair.classes),
+                    ("stf_job_set_pair_object_image", "object map", pair.objects),
+                )
+                if labels is not None
+            },
         )
         for k, pair in enumerate(pairs)
     ]
@@ -162,10 +176,10 @@ def fuse(
     with _library.context(progress, threads) as context, context.job(to_json(job)) as handle:
         if coarse_scale is not None:
             context.call("stf_job_set_double", handle, b"coarse_scale", float(coarse_scale))
-        for k, (date, fine, coarse_of_pair, classes) in enumerate(described):
+        for k, (date, fine, coarse_of_pair, label_maps) in enumerate(described):
             context.call("stf_job_add_pair_image", handle, _day(date), fine.image, coarse_of_pair.image)
-            if classes is not None:
-                context.call("stf_job_set_pair_class_image", handle, k, classes.image)
+            for function, labels in label_maps.items():
+                context.call(function, handle, k, labels.image)
         context.call("stf_job_set_target_image", handle, _day(target_date), coarse.image)
         report = context.run_image(handle, output.image, None if layer is None else _describe(layer))
     result = output.result(complete=report["predicted_fraction"] >= 1)

@@ -34,7 +34,7 @@ def fuse(
     Parameters
     ----------
     pairs
-        One or more pairs whose images (and masks, class maps) are data arrays. Dimensions are rows and columns (`y, x`,
+        One or more pairs whose images (and masks, class and object maps) are data arrays. Dimensions are rows and columns (`y, x`,
         `latitude, longitude`, `lat, lon`, `row, col`, `northing, easting`, or else the last two) and at most one more, the
         bands, in any order. Coarse images lie on the fine grid. Bands with the same labels are brought into the same order;
         other bands are matched by order.
@@ -80,6 +80,7 @@ def fuse(
             on_grid(pair.fine_mask, f"The mask of the fine image of pair {k}", _has_bands(pair.fine_mask, order)),
             on_grid(pair.coarse_mask, f"The mask of the coarse image of pair {k}", _has_bands(pair.coarse_mask, order)),
             on_grid(pair.classes, f"The class map of pair {k}", bands=False),
+            on_grid(pair.objects, f"The object map of pair {k}", bands=False),
         )
         for k, pair in enumerate(pairs)
     ]
@@ -90,7 +91,7 @@ def fuse(
     if nodata is None:
         nodata = fine.attrs.get("_FillValue")
     arrays = [on_grid(target, "The target's coarse image"), options.get("target_mask")]
-    arrays += [image for pair in ready for image in (pair.fine, pair.coarse, pair.fine_mask, pair.coarse_mask, pair.classes)]
+    arrays += [image for pair in ready for image in pair.images()]
     door = fusion
     if any(hasattr(array, "dask") for array in arrays):
         from . import dask as door

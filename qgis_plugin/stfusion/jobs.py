@@ -58,9 +58,8 @@ def _pair(values, suffix):
     if not fine or not coarse:
         missing = "coarse" if fine else "fine"
         raise BadJob(f"Pair {number} has no {missing} image; give both images of the pair, or neither")
-    pair = _without_none(
-        {"date": values.get("DATE" + suffix), "fine": fine, "coarse": coarse, "classes": values.get("CLASS_MAP" + suffix)}
-    )
+    maps = {"classes": values.get("CLASS_MAP" + suffix), "objects": values.get("OBJECT_MAP" + suffix)}
+    pair = _without_none({"date": values.get("DATE" + suffix), "fine": fine, "coarse": coarse, **maps})
     for key, name in (("fine_mask", "FINE_MASK"), ("coarse_mask", "COARSE_MASK")):
         mask = _mask(values, name + suffix, name + "_PRESET")
         if mask:
@@ -159,7 +158,7 @@ def _without_none(items):
 def fuse_command(job):
     """Return the lines that do the same in a terminal: one command, or a job file and a command where no flag says it."""
     words = ["stfusion", "fuse", "--method", job["method"]]
-    images = [_keys(pair, ("fine", "coarse", "date", "fine_mask", "coarse_mask", "classes")) for pair in job["pairs"]]
+    images = [_keys(pair, ("fine", "coarse", "date", "fine_mask", "coarse_mask", "classes", "objects")) for pair in job["pairs"]]
     images.append(_keys(job["target"], ("coarse", "date", "coarse_mask")))
     if None in images:
         return ["stfusion fuse job.stf", "with job.stf:"] + json.dumps(job, indent=2, ensure_ascii=False).splitlines()

@@ -4,6 +4,7 @@ use std::ffi::c_char;
 use std::path::Path;
 
 use serde_json::{json, Value as Json};
+use stfusion_core::method::LabelMap;
 use stfusion_core::param::{Choices, Values};
 use stfusion_core::source::{Format, GridOptions, ImageSource, MaskSource, OutputOptions, PairSource, ResamplingChoice};
 use stfusion_core::{Date, Error, ErrorKind, Result};
@@ -425,11 +426,38 @@ pub unsafe extern "C" fn stf_job_set_pair_classes(
     pair: usize,
     path: *const c_char,
 ) -> stf_status {
+    // SAFETY: the caller's contract.
+    unsafe { set_label_map(context, job, pair, LabelMap::Classes, path) }
+}
+
+/// Sets the object map file (segment numbers) of a pair, for methods that take one. A NULL `path` removes it.
+#[no_mangle]
+pub unsafe extern "C" fn stf_job_set_pair_objects(
+    context: *mut stf_context,
+    job: *mut stf_job,
+    pair: usize,
+    path: *const c_char,
+) -> stf_status {
+    // SAFETY: the caller's contract.
+    unsafe { set_label_map(context, job, pair, LabelMap::Objects, path) }
+}
+
+/// Sets or removes the file of a label map.
+///
+/// # Safety
+/// As the functions that call it.
+unsafe fn set_label_map(
+    context: *mut stf_context,
+    job: *mut stf_job,
+    pair: usize,
+    map: LabelMap,
+    path: *const c_char,
+) -> stf_status {
     with_job(context, job, |job| {
         // SAFETY: the caller's contract.
         let path = unsafe { optional_text(path, "path") }?;
         JobState::check_pair(pair, job.job.pairs.len())?;
-        job.job.pairs[pair].classes = path.filter(|p| !p.is_empty()).map(String::from);
+        *job.job.pairs[pair].label_map_mut(map) = path.filter(|p| !p.is_empty()).map(String::from);
         Ok(())
     })
 }
@@ -497,7 +525,7 @@ pub unsafe extern "C" fn stf_job_add_pair_image(
         job.expect_memory()?;
         // SAFETY: the caller's contract.
         let (date, fine, coarse) = unsafe { (self::date(date)?, pixels(fine, "fine")?, pixels(coarse, "coarse")?) };
-        job.images.pairs.push(PairImages { date, fine, coarse, classes: None });
+        job.images.pairs.push(PairImages::new(date, fine, coarse));
         Ok(())
     })
 }
@@ -510,11 +538,38 @@ pub unsafe extern "C" fn stf_job_set_pair_class_image(
     pair: usize,
     classes: *const stf_image,
 ) -> stf_status {
+    // SAFETY: the caller's contract.
+    unsafe { set_label_map_image(context, job, pair, LabelMap::Classes, classes) }
+}
+
+/// Sets the object map of a pair in memory: one band of segment numbers on the fine grid, for methods that take one.
+#[no_mangle]
+pub unsafe extern "C" fn stf_job_set_pair_object_image(
+    context: *mut stf_context,
+    job: *mut stf_job,
+    pair: usize,
+    objects: *const stf_image,
+) -> stf_status {
+    // SAFETY: the caller's contract.
+    unsafe { set_label_map_image(context, job, pair, LabelMap::Objects, objects) }
+}
+
+/// Sets a label map in memory.
+///
+/// # Safety
+/// As the functions that call it.
+unsafe fn set_label_map_image(
+    context: *mut stf_context,
+    job: *mut stf_job,
+    pair: usize,
+    map: LabelMap,
+    image: *const stf_image,
+) -> stf_status {
     with_job(context, job, |job| {
         // SAFETY: the caller's contract.
-        let classes = unsafe { pixels(classes, "classes") }?;
+        let labels = unsafe { pixels(image, map.key()) }?;
         JobState::check_pair(pair, job.images.pairs.len())?;
-        job.images.pairs[pair].classes = Some(classes);
+        *job.images.pairs[pair].label_map_mut(map) = Some(labels);
         Ok(())
     })
 }

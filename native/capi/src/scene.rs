@@ -1,7 +1,7 @@
 //! A scene over the caller's images: tiles are converted as they are read, so no image is copied as a whole.
 
 use ndarray::{Array3, ArrayView3, ArrayViewMut3};
-use stfusion_core::method::{Layer, PairInfo, Scene, SceneInfo};
+use stfusion_core::method::{LabelMap, Layer, PairInfo, Scene, SceneInfo};
 use stfusion_core::resample::{margin, resample, Window};
 use stfusion_core::source::Resampling;
 use stfusion_core::{Date, Error, ErrorKind, Region, Result};
@@ -25,6 +25,30 @@ pub(crate) struct PairImages {
     pub(crate) fine: Pixels,
     pub(crate) coarse: Pixels,
     pub(crate) classes: Option<Pixels>,
+    pub(crate) objects: Option<Pixels>,
+}
+
+impl PairImages {
+    pub(crate) fn new(date: Option<Date>, fine: Pixels, coarse: Pixels) -> Self {
+        PairImages { date, fine, coarse, classes: None, objects: None }
+    }
+
+    /// The place of a label map.
+    pub(crate) fn label_map_mut(&mut self, map: LabelMap) -> &mut Option<Pixels> {
+        match map {
+            LabelMap::Classes => &mut self.classes,
+            LabelMap::Objects => &mut self.objects,
+        }
+    }
+
+    /// The label maps that the pair has.
+    fn label_maps(&self) -> impl Iterator<Item = (LabelMap, &Pixels)> {
+        let of = |map: LabelMap| match map {
+            LabelMap::Classes => &self.classes,
+            LabelMap::Objects => &self.objects,
+        };
+        LabelMap::ALL.iter().filter_map(move |&map| Some((map, of(map).as_ref()?)))
+    }
 }
 
 impl Images {
@@ -44,8 +68,8 @@ impl Images {
         for (k, pair) in self.pairs.iter().enumerate() {
             add(format!("the fine image of pair {k}"), &pair.fine);
             add(format!("the coarse image of pair {k}"), &pair.coarse);
-            if let Some(classes) = &pair.classes {
-                add(format!("the class map of pair {k}"), classes);
+            for (map, pixels) in pair.label_maps() {
+                add(format!("the {} of pair {k}", map.label()), pixels);
             }
         }
         if let Some((_, target)) = &self.target {
@@ -108,8 +132,8 @@ impl<'a> ImageScene<'a> {
         for (k, pair) in images.pairs.iter().enumerate() {
             check_fine(format!("The fine image of pair {k}"), &pair.fine, bands)?;
             check_coarse(format!("The coarse image of pair {k}"), &pair.coarse)?;
-            if let Some(classes) = &pair.classes {
-                check_fine(format!("The class map of pair {k}"), classes, 1)?;
+            for (map, pixels) in pair.label_maps() {
+                check_fine(format!("The {} of pair {k}", map.label()), pixels, 1)?;
             }
         }
         let info = SceneInfo {
@@ -117,7 +141,9 @@ impl<'a> ImageScene<'a> {
             rows,
             cols,
             scale: images.scale.or(scale.map(|s| s as f64)),
-            pairs: images.pairs.iter().map(|p| PairInfo { date: p.date, has_classes: p.classes.is_some() }).collect(),
+            pairs: (images.pairs.iter())
+                .map(|p| PairInfo { date: p.date, has_classes: p.classes.is_some(), has_objects: p.objects.is_some() })
+                .collect(),
             target_date,
         };
         Ok(ImageScene { info, pairs: &images.pairs, target, resampling })
@@ -176,6 +202,7 @@ impl Scene for ImageScene<'_> {
             Layer::Coarse(k) => self.read_coarse(&pair(k)?.coarse, region, out),
             Layer::Fine(k) => pair(k)?.fine.read(region, out),
             Layer::Classes(k) => pair(k)?.classes.as_ref().ok_or_else(missing)?.read(region, out),
+            Layer::Objects(k) => pair(k)?.objects.as_ref().ok_or_else(missing)?.read(region, out),
         }
         Ok(())
     }

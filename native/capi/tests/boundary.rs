@@ -122,6 +122,8 @@ fn null_is_refused_by_every_function_and_changes_no_output() {
             stf_job_set_pair_mask(ctx, job, 0, 1, text, no_text) "pair is 0, but the job has 0 pairs";
             stf_job_set_pair_classes(ctx, null_mut(), 0, text) "stf_job is NULL";
             stf_job_set_pair_classes(ctx, job, 0, text) "pair is 0, but the job has 0 pairs";
+            stf_job_set_pair_objects(ctx, null_mut(), 0, text) "stf_job is NULL";
+            stf_job_set_pair_objects(ctx, job, 0, text) "pair is 0, but the job has 0 pairs";
             stf_job_set_target(ctx, null_mut(), no_text, text) "stf_job is NULL";
             stf_job_set_target(ctx, job, no_text, no_text) "coarse is NULL";
             stf_job_set_target_mask(ctx, null_mut(), text, no_text) "stf_job is NULL";
@@ -133,6 +135,9 @@ fn null_is_refused_by_every_function_and_changes_no_output() {
             stf_job_set_pair_class_image(ctx, null_mut(), 0, &described) "stf_job is NULL";
             stf_job_set_pair_class_image(ctx, job, 0, no_image) "classes is NULL";
             stf_job_set_pair_class_image(ctx, job, 0, &described) "pair is 0, but the job has 0 pairs";
+            stf_job_set_pair_object_image(ctx, null_mut(), 0, &described) "stf_job is NULL";
+            stf_job_set_pair_object_image(ctx, job, 0, no_image) "objects is NULL";
+            stf_job_set_pair_object_image(ctx, job, 0, &described) "pair is 0, but the job has 0 pairs";
             stf_job_set_target_image(ctx, null_mut(), no_text, &described) "stf_job is NULL";
             stf_job_set_target_image(ctx, job, no_text, no_image) "coarse is NULL";
             stf_job_run(ctx, null(), null_mut()) "stf_job is NULL";

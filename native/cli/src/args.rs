@@ -138,7 +138,7 @@ fn fuse() -> Command {
                 "pair",
                 "KEY=VALUE,...",
                 "A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, \
-                 coarse_mask_preset, classes. A repeated fine or coarse names one raster per band",
+                 coarse_mask_preset, classes, objects. A repeated fine or coarse names one raster per band",
             ),
             option("target", "KEY=VALUE,...", "The day to predict. Keys: coarse, date, coarse_mask, coarse_mask_preset"),
             repeated("param", "NAME=VALUE", "A parameter of the method; repeatable. `stfusion methods ID` lists them").short('p'),

@@ -95,9 +95,10 @@ fn described(info: &MethodInfo) -> String {
     let yes = |b: bool| if b { "yes" } else { "no" };
     let _ = writeln!(
         text,
-        "Pairs: {pairs}\nDates needed: {}\nClass maps accepted: {}\n",
+        "Pairs: {pairs}\nDates needed: {}\nClass maps accepted: {}\nObject maps accepted: {}\n",
         yes(info.needs_dates),
-        yes(info.accepts_classes)
+        yes(info.accepts_classes),
+        yes(info.accepts_objects)
     );
     if info.parameters.is_empty() {
         text.push_str("No parameters.\n");

@@ -2,7 +2,7 @@
 
 use ndarray::{s, ArrayView2, ArrayView3, ArrayViewMut3};
 
-use crate::method::{Layer, PairInfo, Scene, SceneInfo};
+use crate::method::{LabelMap, Layer, PairInfo, Scene, SceneInfo};
 use crate::{Date, Error, ErrorKind, Region, Result};
 
 /// Images of one pair in memory, (band, row, col); invalid values are not finite.
@@ -16,6 +16,17 @@ pub struct MemoryPair<'a> {
     pub coarse: ArrayView3<'a, f32>,
     /// Class map, (row, col).
     pub classes: Option<ArrayView2<'a, f32>>,
+    /// Object map, (row, col).
+    pub objects: Option<ArrayView2<'a, f32>>,
+}
+
+impl<'a> MemoryPair<'a> {
+    fn label_map(&self, map: LabelMap) -> Option<ArrayView2<'a, f32>> {
+        match map {
+            LabelMap::Classes => self.classes,
+            LabelMap::Objects => self.objects,
+        }
+    }
 }
 
 /// A scene in memory. Any strides are accepted.
@@ -55,8 +66,8 @@ impl<'a> MemoryScene<'a> {
         for (k, pair) in pairs.iter().enumerate() {
             check(format!("The fine image of pair {}", k + 1), pair.fine.shape(), &[bands, rows, cols])?;
             check(format!("The coarse image of pair {}", k + 1), pair.coarse.shape(), &[bands, rows, cols])?;
-            if let Some(classes) = &pair.classes {
-                check(format!("The class map of pair {}", k + 1), classes.shape(), &[rows, cols])?;
+            for (map, labels) in LabelMap::ALL.iter().filter_map(|&map| Some((map, pair.label_map(map)?))) {
+                check(format!("The {} of pair {}", map.label(), k + 1), labels.shape(), &[rows, cols])?;
             }
         }
         let info = SceneInfo {
@@ -64,7 +75,10 @@ impl<'a> MemoryScene<'a> {
             rows,
             cols,
             scale,
-            pairs: pairs.iter().map(|p| PairInfo { date: p.date, has_classes: p.classes.is_some() }).collect(),
+            pairs: pairs
+                .iter()
+                .map(|p| PairInfo { date: p.date, has_classes: p.classes.is_some(), has_objects: p.objects.is_some() })
+                .collect(),
             target_date,
         };
         Ok(MemoryScene { info, pairs, target })
@@ -84,7 +98,8 @@ impl Scene for MemoryScene<'_> {
             Layer::Target => self.target.view(),
             Layer::Fine(k) => pair(k)?.fine.view(),
             Layer::Coarse(k) => pair(k)?.coarse.view(),
-            Layer::Classes(k) => pair(k)?.classes.as_ref().ok_or_else(missing)?.view().insert_axis(ndarray::Axis(0)),
+            Layer::Classes(k) => pair(k)?.classes.ok_or_else(missing)?.insert_axis(ndarray::Axis(0)),
+            Layer::Objects(k) => pair(k)?.objects.ok_or_else(missing)?.insert_axis(ndarray::Axis(0)),
         };
         out.zip_mut_with(&source.slice(window), |o, &v| *o = if v.is_finite() { v } else { f32::NAN });
         Ok(())

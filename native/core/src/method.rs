@@ -85,6 +85,8 @@ pub struct MethodInfo {
     pub needs_dates: bool,
     /// Whether a pair may come with a class map.
     pub accepts_classes: bool,
+    /// Whether a pair may come with an object map.
+    pub accepts_objects: bool,
     /// How coarse images come onto the fine grid when the job does not say: methods that solve for coarse pixels want them
     /// as they are ([`Resampling::Nearest`]), moving windows want them smooth.
     pub coarse_resampling: Resampling,
@@ -94,6 +96,16 @@ pub struct MethodInfo {
     pub parameters: &'static [ParamSpec],
     /// The help page, Markdown.
     pub readme: &'static str,
+}
+
+impl MethodInfo {
+    /// Whether a pair may come with such a map.
+    pub fn accepts(&self, map: LabelMap) -> bool {
+        match map {
+            LabelMap::Classes => self.accepts_classes,
+            LabelMap::Objects => self.accepts_objects,
+        }
+    }
 }
 
 /// Promises that some methods can make and others, by their nature, cannot; each is a contract test.
@@ -107,6 +119,44 @@ pub struct Promises {
     pub bands_apart: bool,
 }
 
+/// A map of whole numbers that may come with a pair: one band on the fine grid, `NaN` where a pixel has no label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LabelMap {
+    /// The class of every pixel.
+    Classes,
+    /// The object (segment) that every pixel belongs to.
+    Objects,
+}
+
+impl LabelMap {
+    /// Every kind, in the order in which a tile holds them.
+    pub const ALL: &'static [LabelMap] = &[LabelMap::Classes, LabelMap::Objects];
+
+    /// What people call it, such as "class map".
+    pub fn label(self) -> &'static str {
+        match self {
+            LabelMap::Classes => "class map",
+            LabelMap::Objects => "object map",
+        }
+    }
+
+    /// The key of a pair in job files and on the command line.
+    pub fn key(self) -> &'static str {
+        match self {
+            LabelMap::Classes => "classes",
+            LabelMap::Objects => "objects",
+        }
+    }
+
+    /// The layer of this map of pair `pair`.
+    pub fn layer(self, pair: usize) -> Layer {
+        match self {
+            LabelMap::Classes => Layer::Classes(pair),
+            LabelMap::Objects => Layer::Objects(pair),
+        }
+    }
+}
+
 /// One image of a scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Layer {
@@ -116,6 +166,8 @@ pub enum Layer {
     Coarse(usize),
     /// Class map of the pair with this index; one band.
     Classes(usize),
+    /// Object map of the pair with this index; one band.
+    Objects(usize),
     /// Coarse image of the target day, on the fine grid.
     Target,
 }
@@ -127,12 +179,29 @@ pub struct PairInfo {
     pub date: Option<Date>,
     /// Whether the pair has a class map.
     pub has_classes: bool,
+    /// Whether the pair has an object map.
+    pub has_objects: bool,
+}
+
+impl PairInfo {
+    /// Whether the pair has such a map.
+    pub fn has(&self, map: LabelMap) -> bool {
+        match map {
+            LabelMap::Classes => self.has_classes,
+            LabelMap::Objects => self.has_objects,
+        }
+    }
+
+    /// The maps that the pair has, in the order of [`LabelMap::ALL`].
+    pub fn label_maps(&self) -> impl Iterator<Item = LabelMap> + '_ {
+        LabelMap::ALL.iter().copied().filter(|&map| self.has(map))
+    }
 }
 
 /// What is known of a scene before any pixel is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SceneInfo {
-    /// Number of bands of every image (class maps have one).
+    /// Number of bands of every image (label maps have one).
     pub bands: usize,
     /// Number of fine rows.
     pub rows: usize,
@@ -155,7 +224,7 @@ impl SceneInfo {
     /// Number of bands of a layer.
     pub fn bands_of(&self, layer: Layer) -> usize {
         match layer {
-            Layer::Classes(_) => 1,
+            Layer::Classes(_) | Layer::Objects(_) => 1,
             _ => self.bands,
         }
     }
@@ -244,6 +313,8 @@ pub struct PairTile<'a> {
     pub coarse: ArrayView3<'a, f32>,
     /// Class map, (row, col).
     pub classes: Option<ArrayView2<'a, f32>>,
+    /// Object map, (row, col).
+    pub objects: Option<ArrayView2<'a, f32>>,
     /// Days from the target to the pair, negative when the pair is earlier.
     pub gap_days: Option<i32>,
 }
@@ -375,10 +446,11 @@ pub fn check_needs(info: &MethodInfo, scene: &SceneInfo) -> Result<()> {
             .with_hint("Give each pair a date (YYYY-MM-DD)."));
         }
     }
-    if !info.accepts_classes {
-        if let Some(k) = scene.pairs.iter().position(|p| p.has_classes) {
-            return Err(Error::new(ErrorKind::Data, format!("{} takes no class map; pair {} has one", info.label, k + 1))
-                .with_hint("Remove the class map from the job."));
+    for map in LabelMap::ALL.iter().filter(|&&map| !info.accepts(map)) {
+        if let Some(k) = scene.pairs.iter().position(|p| p.has(*map)) {
+            let name = map.label();
+            return Err(Error::new(ErrorKind::Data, format!("{} takes no {name}; pair {} has one", info.label, k + 1))
+                .with_hint(format!("Remove the {name} from the job.")));
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
 
+use crate::method::LabelMap;
 use crate::{choices, Date};
 
 /// An image: one raster with all bands, or one raster per band, and what its metadata lacks or has wrong.
@@ -181,6 +182,27 @@ pub struct PairSource {
     /// Class map on the fine grid, for methods that take one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<String>,
+    /// Object map (segment numbers) on the fine grid, for methods that take one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<String>,
+}
+
+impl PairSource {
+    /// The name of a label map of the pair, if it has one.
+    pub fn label_map(&self, map: LabelMap) -> Option<&str> {
+        match map {
+            LabelMap::Classes => self.classes.as_deref(),
+            LabelMap::Objects => self.objects.as_deref(),
+        }
+    }
+
+    /// The place of that name.
+    pub fn label_map_mut(&mut self, map: LabelMap) -> &mut Option<String> {
+        match map {
+            LabelMap::Classes => &mut self.classes,
+            LabelMap::Objects => &mut self.objects,
+        }
+    }
 }
 
 /// The day to predict.

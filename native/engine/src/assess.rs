@@ -192,6 +192,7 @@ impl BaselineScene {
                     fine: fine.view(),
                     coarse: coarse.view(),
                     classes: None,
+                    objects: None,
                     gap_days: info.gap_days(k),
                 })
                 .collect(),

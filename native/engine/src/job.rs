@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
-use stfusion_core::method::Method;
+use stfusion_core::method::{LabelMap, Method};
 use stfusion_core::param::Values;
 use stfusion_core::source::{GridOptions, ImageSource, MaskSource, OutputOptions, PairSource, TargetSource};
 use stfusion_core::{Error, ErrorKind, Result};
@@ -162,8 +162,10 @@ impl Job {
             resolve_image(&mut pair.coarse, folder);
             resolve_mask(&mut pair.fine_mask, folder);
             resolve_mask(&mut pair.coarse_mask, folder);
-            if let Some(classes) = &mut pair.classes {
-                resolve_name(classes, folder);
+            for map in LabelMap::ALL {
+                if let Some(name) = pair.label_map_mut(*map) {
+                    resolve_name(name, folder);
+                }
             }
         }
         resolve_image(&mut self.target.coarse, folder);
@@ -217,7 +219,7 @@ impl Job {
             names.extend(pair.fine.paths.iter().map(String::as_str));
             names.extend(pair.coarse.paths.iter().map(String::as_str));
             names.extend(pair.fine_mask.iter().chain(&pair.coarse_mask).map(|m| m.path.as_str()));
-            names.extend(pair.classes.as_deref());
+            names.extend(LabelMap::ALL.iter().filter_map(|&map| pair.label_map(map)));
         }
         names.extend(self.target.coarse.paths.iter().map(String::as_str));
         names.extend(self.target.coarse_mask.iter().map(|m| m.path.as_str()));

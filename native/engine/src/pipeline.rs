@@ -213,14 +213,12 @@ impl FirstError {
 }
 
 impl Run<'_> {
-    /// Layers of the scene in the order in which tiles hold them: target, then fine, coarse (and classes) of each pair.
+    /// Layers of the scene in the order in which tiles hold them: target, then fine, coarse and label maps of each pair.
     fn layers(&self) -> Vec<Layer> {
         let mut layers = vec![Layer::Target];
         for (k, pair) in self.info.pairs.iter().enumerate() {
             layers.extend([Layer::Fine(k), Layer::Coarse(k)]);
-            if pair.has_classes {
-                layers.push(Layer::Classes(k));
-            }
+            layers.extend(pair.label_maps().map(|map| map.layer(k)));
         }
         layers
     }
@@ -359,8 +357,9 @@ impl Run<'_> {
         let mut pairs = Vec::with_capacity(self.info.pairs.len());
         for (k, pair) in self.info.pairs.iter().enumerate() {
             let (fine, coarse) = (next()?, next()?);
-            let classes = if pair.has_classes { Some(next()?.index_axis_move(Axis(0), 0)) } else { None };
-            pairs.push(PairTile { fine, coarse, classes, gap_days: self.info.gap_days(k) });
+            let mut map = |given: bool| given.then(|| Ok(next()?.index_axis_move(Axis(0), 0))).transpose();
+            let (classes, objects) = (map(pair.has_classes)?, map(pair.has_objects)?);
+            pairs.push(PairTile { fine, coarse, classes, objects, gap_days: self.info.gap_days(k) });
         }
         let input = TileIn { region: tile.region, padded: tile.padded, pairs, target };
         let Region { rows, cols, .. } = tile.region;

@@ -75,6 +75,7 @@ fn method(method: &dyn Method) -> Json {
         "max_pairs": info.max_pairs,
         "needs_dates": info.needs_dates,
         "accepts_classes": info.accepts_classes,
+        "accepts_objects": info.accepts_objects,
         "coarse_resampling": info.coarse_resampling.id(),
         "parameters": info.parameters.iter().map(ParamSpec::describe).collect::<Vec<_>>(),
         "readme": info.readme,
@@ -118,7 +119,8 @@ pub fn job_schema() -> Json {
             "parameters": { "type": "object" },
             "pairs": { "type": "array", "items": closed(&["fine", "coarse"], json!({
                 "date": date, "fine": reference("image"), "coarse": reference("image"),
-                "fine_mask": reference("mask"), "coarse_mask": reference("mask"), "classes": text })) },
+                "fine_mask": reference("mask"), "coarse_mask": reference("mask"),
+                "classes": text, "objects": text })) },
             "target": closed(&["coarse"], json!({ "date": date, "coarse": reference("image"), "coarse_mask": reference("mask") })),
             "grid": closed(&[], json!({
                 "coarse_resampling": choice(ResamplingChoice::OPTIONS),

@@ -28,7 +28,7 @@ pub(crate) struct Tiling {
 
 /// Bytes of the input of one tile.
 fn input_bytes(scene: &SceneInfo, pixels: u64) -> u64 {
-    let planes: usize = scene.bands + scene.pairs.iter().map(|p| 2 * scene.bands + usize::from(p.has_classes)).sum::<usize>();
+    let planes: usize = scene.bands + scene.pairs.iter().map(|p| 2 * scene.bands + p.label_maps().count()).sum::<usize>();
     pixels * planes as u64 * 4
 }
 
@@ -98,7 +98,7 @@ mod tests {
     use stfusion_core::method::PairInfo;
 
     fn scene(rows: usize, cols: usize) -> SceneInfo {
-        let pair = PairInfo { date: None, has_classes: false };
+        let pair = PairInfo { date: None, has_classes: false, has_objects: false };
         SceneInfo { bands: 6, rows, cols, scale: None, pairs: vec![pair], target_date: None }
     }
 

@@ -19,6 +19,8 @@ pub struct ProblemPair {
     pub coarse: Array3<f32>,
     /// Class map, (row, col).
     pub classes: Option<Array2<f32>>,
+    /// Object map, (row, col).
+    pub objects: Option<Array2<f32>>,
 }
 
 /// Images of a whole problem in memory. The target day is day 180 of 2001.
@@ -80,7 +82,7 @@ impl Problem {
             .iter()
             .map(|&gap| {
                 let fine = fine_at(TARGET_DAY + gap);
-                ProblemPair { gap_days: Some(gap), coarse: coarse_of(&fine), fine, classes: None }
+                ProblemPair { gap_days: Some(gap), coarse: coarse_of(&fine), fine, classes: None, objects: None }
             })
             .collect();
         Problem { pairs, target: coarse_of(&fine_at(TARGET_DAY)), scale: Some(scale) }
@@ -125,6 +127,7 @@ impl Problem {
                 fine: p.fine.view(),
                 coarse: p.coarse.view(),
                 classes: p.classes.as_ref().map(|c| c.view()),
+                objects: p.objects.as_ref().map(|o| o.view()),
             })
             .collect();
         let dated = self.pairs.iter().any(|p| p.gap_days.is_some());
@@ -182,7 +185,8 @@ pub fn predict_scene(
             .enumerate()
             .map(|(k, p)| {
                 let classes = if p.has_classes { Some(read(Layer::Classes(k))?) } else { None };
-                Ok((read(Layer::Fine(k))?, read(Layer::Coarse(k))?, classes))
+                let objects = if p.has_objects { Some(read(Layer::Objects(k))?) } else { None };
+                Ok((read(Layer::Fine(k))?, read(Layer::Coarse(k))?, classes, objects))
             })
             .collect::<Result<Vec<_>>>()?;
         let input = TileIn {
@@ -191,10 +195,11 @@ pub fn predict_scene(
             pairs: pairs
                 .iter()
                 .enumerate()
-                .map(|(k, (fine, coarse, classes))| PairTile {
+                .map(|(k, (fine, coarse, classes, objects))| PairTile {
                     fine: fine.view(),
                     coarse: coarse.view(),
                     classes: classes.as_ref().map(|c| c.slice(s![0, .., ..])),
+                    objects: objects.as_ref().map(|o| o.slice(s![0, .., ..])),
                     gap_days: info.gap_days(k),
                 })
                 .collect(),

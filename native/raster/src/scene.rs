@@ -12,7 +12,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{s, Array3, ArrayViewMut3};
-use stfusion_core::method::{Layer, PairInfo, Scene, SceneInfo};
+use stfusion_core::method::{LabelMap, Layer, PairInfo, Scene, SceneInfo};
 use stfusion_core::resample::{margin, resample, Window};
 use stfusion_core::source::{GridOptions, ImageSource, MaskSource, PairSource, Resampling, TargetSource};
 use stfusion_core::{Cancel, Date, Error, ErrorKind, Grid, Region, Result};
@@ -49,7 +49,7 @@ pub struct RasterScene {
     fine: Vec<FineImage>,
     /// Of the pairs, then of the target.
     coarse: Vec<CoarseImage>,
-    classes: Vec<Option<CoarseImage>>,
+    maps: Vec<(Layer, CoarseImage)>,
     warnings: Vec<String>,
     alignments: Vec<Alignment>,
 }
@@ -125,9 +125,11 @@ impl RasterScene {
             cancel.check()?;
             fine.push(open_fine(pair, &reference, map, &kept_fine, &mut placer, &mut warnings)?);
         }
-        let mut classes = Vec::new();
-        for pair in source.pairs {
-            classes.push(pair.classes.as_ref().map(|path| open_classes(path, &mut placer)).transpose()?);
+        let mut maps = Vec::new();
+        for (k, pair) in source.pairs.iter().enumerate() {
+            for (map, path) in LabelMap::ALL.iter().filter_map(|&map| Some((map, pair.label_map(map)?))) {
+                maps.push((map.layer(k), open_label_map(path, &mut placer)?));
+            }
         }
 
         let info = SceneInfo {
@@ -138,7 +140,7 @@ impl RasterScene {
             pairs: pair_infos(source.pairs, &fine, &coarse, &mut warnings),
             target_date: source.target.date.or_else(|| coarse.last().and_then(|c| c.image.info().date)),
         };
-        let mut scene = RasterScene { info, fine, coarse, classes, warnings: Vec::new(), alignments };
+        let mut scene = RasterScene { info, fine, coarse, maps, warnings: Vec::new(), alignments };
         scene.check_samples(source.grid.ignore_units, &mut warnings, cancel)?;
         scene.warnings = warnings.0;
         Ok(scene)
@@ -164,7 +166,7 @@ impl RasterScene {
     pub fn held_bytes(&self) -> usize {
         let of_mask = |m: &Option<Mask>| m.as_ref().map_or(0, Mask::bytes);
         let of_coarse = |c: &CoarseImage| c.cache.as_ref().map_or(0, |c| c.bytes) + c.mapping.bytes() + of_mask(&c.mask);
-        let coarse: usize = self.coarse.iter().chain(self.classes.iter().flatten()).map(of_coarse).sum();
+        let coarse: usize = self.coarse.iter().chain(self.maps.iter().map(|(_, map)| map)).map(of_coarse).sum();
         coarse + self.fine.iter().map(|f| of_mask(&f.mask)).sum::<usize>()
     }
 
@@ -216,7 +218,9 @@ impl RasterScene {
             Layer::Coarse(k) if k < self.fine.len() => self.coarse.get(k).ok_or_else(missing)?.read(region, out),
             Layer::Coarse(_) => Err(missing()),
             Layer::Target => self.coarse.last().ok_or_else(missing)?.read(region, out),
-            Layer::Classes(k) => self.classes.get(k).and_then(Option::as_ref).ok_or_else(missing)?.read(region, out),
+            Layer::Classes(_) | Layer::Objects(_) => {
+                self.maps.iter().find(|(of, _)| *of == layer).ok_or_else(missing)?.1.read(region, out)
+            }
         }
     }
 }
@@ -417,8 +421,8 @@ fn open_fine(
     Ok(FineImage { image, mask })
 }
 
-/// A class map: stored values as they are, nearest pixel.
-fn open_classes(path: &str, placer: &mut Placer<'_>) -> Result<CoarseImage> {
+/// A label map: stored values as they are, nearest pixel.
+fn open_label_map(path: &str, placer: &mut Placer<'_>) -> Result<CoarseImage> {
     let source = ImageSource { bands: Some(vec![1]), scale: Some(1.0), offset: Some(0.0), ..ImageSource::file(path) };
     let image = Image::open(&source)?;
     let placed = placer.place(Named { name: image.info().name(), grid: &image.info().grid })?;
@@ -440,7 +444,11 @@ fn pair_infos(pairs: &[PairSource], fine: &[FineImage], coarse: &[CoarseImage], 
             }
             _ => {}
         }
-        infos.push(PairInfo { date: pair.date.or(fine.date).or(coarse.date), has_classes: pair.classes.is_some() });
+        infos.push(PairInfo {
+            date: pair.date.or(fine.date).or(coarse.date),
+            has_classes: pair.classes.is_some(),
+            has_objects: pair.objects.is_some(),
+        });
     }
     infos
 }

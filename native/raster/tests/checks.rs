@@ -239,7 +239,7 @@ fn masks_say_what_is_wrong_with_them() {
 }
 
 #[test]
-fn class_maps_are_read_as_they_are() {
+fn label_maps_are_read_as_they_are() {
     let folder = tempdir().unwrap();
     let fine = Raster::new("Int16", (2, 30, 30), field).write(folder.path().join("f.tif"));
     let coarse = Raster::new("Int16", (2, 3, 3), field).write(folder.path().join("c.tif"));
@@ -248,9 +248,14 @@ fn class_maps_are_read_as_they_are() {
         .scale(0.1)
         .write(folder.path().join("k.tif"));
     let (mut pairs, target) = job(&fine, &coarse, &coarse);
+    let objects =
+        Raster::new("UInt32", (1, 30, 30), |_, r, c| (16_777_000 + 10 * r + c / 10) as f64).write(folder.path().join("o.tif"));
     pairs[0].classes = Some(classes);
+    pairs[0].objects = Some(objects);
     let scene = open(&pairs, &target).unwrap();
-    assert!(scene.info().pairs[0].has_classes);
+    assert!(scene.info().pairs[0].has_classes && scene.info().pairs[0].has_objects);
+    let objects = layer(&scene, Layer::Objects(0));
+    assert!(objects.indexed_iter().all(|((_, r, c), v)| *v == (16_777_000 + 10 * r + c / 10) as f32));
     let values = layer(&scene, Layer::Classes(0));
     for ((_, r, c), v) in values.indexed_iter() {
         let class = ((r / 7 + c / 5) % 4) as f32;

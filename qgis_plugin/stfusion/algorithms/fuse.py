@@ -25,6 +25,8 @@ IMAGES = (
     "COARSE_MASK_2",
     "CLASS_MAP",
     "CLASS_MAP_2",
+    "OBJECT_MAP",
+    "OBJECT_MAP_2",
 )
 
 COMMON_TAGS = ["spatiotemporal fusion", "blend", "downscale", "time series", "landsat", "modis", "sentinel", "viirs", "ndvi"]

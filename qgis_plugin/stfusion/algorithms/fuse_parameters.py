@@ -69,10 +69,7 @@ def definitions(method):
     more += own[room:]
     more += [definition(spec) for spec in method["parameters"] if spec["advanced"]]
     more += _masks(many)
-    if method["accepts_classes"]:
-        more.append(raster_parameter("CLASS_MAP", tr("Class map of the pair"), tr("One band of class numbers on the fine grid.")))
-        if many:
-            more.append(raster_parameter("CLASS_MAP_2", tr("Class map of the second pair")))
+    more += _label_maps(method, many)
     more += _bands()
     more += [definition(spec) for spec in specification.load()["options"]]
     more.append(_creation_options())
@@ -106,6 +103,20 @@ def mask_preset_parameter(name, label, optional=False):
     parameter = QgsProcessingParameterEnum(name, label, ids, False, NO_PRESET, optional, usesStaticStrings=True)
     parameter.setHelp(tr("Which values of the mask are invalid. nonzero: every value other than 0.") + " " + meaning)
     return parameter
+
+
+def _label_maps(method, many):
+    maps = []
+    if method["accepts_classes"]:
+        maps.append(raster_parameter("CLASS_MAP", tr("Class map of the pair"), tr("One band of class numbers on the fine grid.")))
+        if many:
+            maps.append(raster_parameter("CLASS_MAP_2", tr("Class map of the second pair")))
+    if method["accepts_objects"]:
+        told = tr("One band of segment numbers on the fine grid. Without it the image is segmented.")
+        maps.append(raster_parameter("OBJECT_MAP", tr("Object map of the pair"), told))
+        if many:
+            maps.append(raster_parameter("OBJECT_MAP_2", tr("Object map of the second pair")))
+    return maps
 
 
 def _scene_table():

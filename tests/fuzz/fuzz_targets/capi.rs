@@ -68,6 +68,7 @@ struct Input<'a> {
     coarse: Description,
     target: Description,
     classes: Option<Description>,
+    objects: Option<Description>,
     output: Description,
     support: Option<Description>,
     output_among_inputs: bool,
@@ -310,7 +311,8 @@ fn run(input: &Input<'_>) {
         let describe = |d: &Description, shape| Image::new(d, shape, in_span);
         let fine = describe(&input.fine, shape);
         let (coarse, target) = (describe(&input.coarse, coarse_shape), describe(&input.target, coarse_shape));
-        let classes = input.classes.as_ref().map(|d| describe(d, [1, shape[1], shape[2]]));
+        let map_of = |d: &Option<Description>| d.as_ref().map(|d| describe(d, [1, shape[1], shape[2]]));
+        let (classes, objects) = (map_of(&input.classes), map_of(&input.objects));
         let mut ready = true;
         let mut expect = |status: stf_status, images: &[&Image], date_ok: bool| {
             check(context, status);
@@ -335,6 +337,10 @@ fn run(input: &Input<'_>) {
         }
         if let Some(classes) = classes.as_ref().filter(|c| callable(&[c])) {
             let status = stf_job_set_pair_class_image(context, job, 0, classes.pointer());
+            check(context, status);
+        }
+        if let Some(objects) = objects.as_ref().filter(|o| callable(&[o])) {
+            let status = stf_job_set_pair_object_image(context, job, 0, objects.pointer());
             check(context, status);
         }
         if callable(&[&target]) {

@@ -34,7 +34,7 @@ mod tests {
             rows: 1,
             cols: 1,
             scale: None,
-            pairs: days.iter().map(|d| PairInfo { date: d.map(date), has_classes: false }).collect(),
+            pairs: days.iter().map(|d| PairInfo { date: d.map(date), has_classes: false, has_objects: false }).collect(),
             target_date: target.map(date),
         }
     }

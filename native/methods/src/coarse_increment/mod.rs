@@ -30,6 +30,7 @@ static INFO: MethodInfo = MethodInfo {
     max_pairs: None,
     needs_dates: false,
     accepts_classes: false,
+    accepts_objects: false,
     coarse_resampling: Resampling::Bilinear,
     promises: Promises { keeps_unchanged: true, bands_apart: true },
     parameters: &[],

@@ -53,6 +53,7 @@ static INFO: MethodInfo = MethodInfo {
     max_pairs: None,
     needs_dates: false,
     accepts_classes: true,
+    accepts_objects: false,
     coarse_resampling: Resampling::Bilinear,
     promises: Promises { keeps_unchanged: true, bands_apart: true },
     parameters: Parameters::SPECS,
