@@ -10,6 +10,7 @@ mod images;
 mod io;
 mod machine;
 mod memory;
+mod nearest;
 mod peak;
 mod record;
 mod scaling;
@@ -55,6 +56,12 @@ fn command() -> Command {
                 .about("Every classical method beside the programs that people use today")
                 .arg(Arg::new("only").long("only").value_name("ID").help("One method alone"))
                 .arg(number("threads", "2", "Threads to compare with one"))
+                .arg(repeat.clone()),
+        )
+        .subcommand(
+            Command::new("nearest")
+                .about("The search for similar pixels, with every SIMD path")
+                .arg(number("size", "1000", "Rows and columns of the image"))
                 .arg(repeat.clone()),
         )
         .subcommand(
@@ -113,6 +120,7 @@ fn sections(name: &str, matches: &ArgMatches) -> Result<Vec<Section>, Failure> {
         "peak" => vec![peak::section()],
         "starfm" => vec![peak::section(), starfm::section(get("size"), get("window"), get("threads"), get("repeat"))?],
         "classical" => vec![classical::section(only, get("threads"), get("repeat"))?],
+        "nearest" => vec![nearest::section(get("size"), get("repeat"))?],
         "scaling" => vec![scaling::section(&method, get("window"), get("megapixels"))?],
         "assess" => vec![assess::section(get("size"), get("repeat"))?],
         "memory" => vec![memory::section(&of_job(), get("size"), get("mib"), folder)?],
@@ -128,7 +136,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let mut record = Record::begin();
     print!("{}", record.heading());
-    let names: &[&str] = if name == "all" { &["starfm", "classical", "assess", "scaling", "io", "memory"] } else { &[name] };
+    let names: &[&str] = if name == "all" { &["starfm", "classical", "nearest", "assess", "scaling", "io", "memory"] } else { &[name] };
     for name in names {
         let defaults = command().get_matches_from(["stfusion-bench", name]);
         let options = defaults.subcommand().filter(|_| names.len() > 1).map_or(options, |(_, m)| m);

@@ -11,9 +11,9 @@
 //! The choice is exact: keys are `f32`, planes are added in their order from zero, every operation is rounded for itself, and equal keys are told
 //! apart by distance, then row, then column. So it depends on the planes alone, not on the processor, the tile or the thread.
 //!
-//! How it is found: for some vectors of neighbouring output pixels at once, window positions are swept from the centre outwards in short
-//! stretches; keys below the largest one chosen so far are noted ([`kernel`]), then put into sorted lists. About n (1 + ln(N / n)) of
-//! N positions get that far when n are wanted, so the sorting is the smaller part.
+//! How it is found ([`kernel`]): for some vectors of neighbouring output pixels at once, window positions are swept from the centre outwards;
+//! keys below the largest one chosen so far go into sorted lists. About n (1 + ln(N / n)) of N positions get that far when n are
+//! wanted, so sorting is the smaller part.
 
 pub mod kernel;
 mod means;
@@ -22,7 +22,7 @@ mod window;
 
 use stfusion_core::{Cancel, Region, Result};
 
-use self::kernel::{scan, Notes, Sources, Sweep, G, LANES, STRETCH, V};
+use self::kernel::{Lists, Notes, Sources, Sweep, LANES, V};
 use crate::blocks::aligned::Aligned;
 use crate::blocks::simd::{Path, Portable, Simd};
 
@@ -32,8 +32,15 @@ pub use window::Window;
 
 /// Columns of a block of output pixels: with the rim of a usual window, six planes of it fit into the second-level cache.
 const BLOCK_COLS: usize = 128;
+/// The same, padded to whole groups of vectors.
+const PADDED_COLS: usize = BLOCK_COLS.next_multiple_of(V * LANES);
 /// Rows of a block.
 const BLOCK_ROWS: usize = 64;
+
+/// Floats of a row of one plane of a block with its rim.
+fn width(half: usize) -> usize {
+    PADDED_COLS + (2 * half).next_multiple_of(LANES)
+}
 
 /// How differences count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,12 +162,9 @@ impl Search {
 
     /// Bytes of the buffers of a search over `planes` planes.
     pub fn bytes(&self, planes: usize) -> usize {
-        let (half, lanes) = (self.window.half(), LANES * V);
-        let rimmed = (BLOCK_ROWS + 2 * half) * (BLOCK_COLS + lanes + 2 * half) * planes;
-        4 * rimmed
-            + (BLOCK_COLS + lanes) * (12 * planes + 8 * self.most + 8)
-            + 24 * self.window.offsets().len()
-            + V * size_of::<Notes>()
+        let rimmed = (BLOCK_ROWS + 2 * self.window.half()) * width(self.window.half()) * planes;
+        let lists = (PADDED_COLS + V * LANES) * self.most * size_of::<Sample>();
+        4 * rimmed + 12 * PADDED_COLS * planes + lists + 8 * self.window.offsets().len() + size_of::<Notes>()
     }
 
     /// Calls `of` with the chosen pixels of every output pixel of `region` (in pixels of the planes), some of a row at a time.
@@ -236,76 +240,64 @@ struct Block {
     region: Region,
     half: usize,
     planes: usize,
-    /// Floats of a row of one plane: output pixels of the widest block padded to whole vectors, and the rim.
+    /// Floats of a row of one plane.
     width: usize,
     /// Plane p of row r starts at `(r * planes + p) * width`; outside the planes everything is `NaN`.
-    samples_of_planes: Aligned<f32>,
-    /// Output pixels of the widest block padded to whole vectors.
-    padded: usize,
-    /// Plane p starts at `p * padded`, and so in the next two.
+    values: Aligned<f32>,
+    /// Plane p starts at `p * PADDED_COLS`, and so in the next two.
     centres: Aligned<f32>,
     factors: Aligned<f32>,
     tolerances: Aligned<f32>,
     has_factors: bool,
     has_tolerances: bool,
     steps: Vec<usize>,
-    position_factors: Vec<f32>,
-    bounds: Aligned<f32>,
+    lists: Lists,
+    notes: Box<Notes>,
     counts: Vec<u32>,
     samples: Vec<Sample>,
-    notes: Box<[Notes; V]>,
 }
 
 impl Block {
     fn new(search: &Search, planes: &Planes<'_>) -> Self {
         let half = search.window.half();
-        let padded = BLOCK_COLS.next_multiple_of(V * LANES);
-        let width = padded + (2 * half).next_multiple_of(LANES);
+        let width = width(half);
         let count = planes.compared.len();
         let h = half as isize;
         let step = |&(dy, dx): &(isize, isize)| (dy + h) as usize * count * width + (dx + h) as usize;
-        let mut steps: Vec<usize> = search.window.offsets().iter().map(step).collect();
-        // the positions that fill up the last group repeat the centre, and what they note is not read
-        steps.resize(steps.len().next_multiple_of(G), steps[0]);
-        let mut position_factors = search.law.as_ref().map(|law| law.factors.clone()).unwrap_or_default();
-        position_factors.resize(steps.len(), 0.0);
         let mut block = Block {
             region: Region::new(0, 0, 0, 0),
             half,
             planes: count,
             width,
-            samples_of_planes: Aligned::new(),
-            padded,
+            values: Aligned::new(),
             centres: Aligned::new(),
             factors: Aligned::new(),
             tolerances: Aligned::new(),
             has_factors: planes.compared.iter().any(|p| p.factor.is_some()),
             has_tolerances: planes.compared.iter().any(|p| p.tolerance.is_some()),
-            steps,
-            position_factors,
-            bounds: Aligned::new(),
-            counts: vec![0; padded],
-            samples: vec![Sample::default(); padded * search.most],
-            notes: Box::new([const { Notes::new() }; V]),
+            steps: search.window.offsets().iter().map(step).collect(),
+            lists: Lists::new(search.most),
+            notes: Box::new(Notes::default()),
+            counts: vec![0; PADDED_COLS],
+            samples: vec![Sample::default(); PADDED_COLS * search.most],
         };
-        block.samples_of_planes.set((BLOCK_ROWS + 2 * half) * count * width, f32::NAN);
-        block.centres.set(count * padded, f32::NAN);
-        block.factors.set(if block.has_factors { count * padded } else { 0 }, 1.0);
-        block.tolerances.set(if block.has_tolerances { count * padded } else { 0 }, f32::INFINITY);
-        block.bounds.set(padded, f32::INFINITY);
+        block.values.set((BLOCK_ROWS + 2 * half) * count * width, f32::NAN);
+        block.centres.set(count * PADDED_COLS, f32::NAN);
+        block.factors.set(if block.has_factors { count * PADDED_COLS } else { 0 }, 1.0);
+        block.tolerances.set(if block.has_tolerances { count * PADDED_COLS } else { 0 }, f32::INFINITY);
         block
     }
 
     /// Reads the samples that the output pixels of `region` need.
     fn load(&mut self, planes: &Planes<'_>, region: Region) {
         self.region = region;
-        self.samples_of_planes.fill(f32::NAN);
+        self.values.fill(f32::NAN);
         self.centres.fill(f32::NAN);
         let given = region.grown(self.half, planes.rows, planes.cols);
         let (top, left) = (given.row + self.half - region.row, given.col + self.half - region.col);
         for row in 0..given.rows {
             let from = (given.row + row) * planes.cols + given.col;
-            let line = &mut self.samples_of_planes[(top + row) * self.planes * self.width..][..self.planes * self.width];
+            let line = &mut self.values[(top + row) * self.planes * self.width..][..self.planes * self.width];
             for (plane, to) in planes.compared.iter().zip(line.chunks_exact_mut(self.width)) {
                 to[left..left + given.cols].copy_from_slice(&plane.values[from..from + given.cols]);
             }
@@ -322,7 +314,7 @@ impl Block {
         let first = (self.region.row + row) * planes.cols + self.region.col;
         let cols = self.region.cols;
         for (p, plane) in planes.compared.iter().enumerate() {
-            let place = p * self.padded..p * self.padded + cols;
+            let place = p * PADDED_COLS..p * PADDED_COLS + cols;
             self.centres[place.clone()].copy_from_slice(&plane.values[first..first + cols]);
             if let Some(factor) = plane.factor {
                 factor.fill(first, &mut self.factors[place.clone()]);
@@ -335,8 +327,6 @@ impl Block {
 
     /// Makes the lists of a row.
     fn choose(&mut self, search: &Search, row: usize) {
-        self.counts.fill(0);
-        self.bounds.fill(f32::INFINITY);
         // SAFETY: the buffers were made in `new` for blocks of the largest size, and the processor has the instructions of the path.
         unsafe {
             match search.path {
@@ -351,7 +341,7 @@ impl Block {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,bmi1,bmi2")]
+#[target_feature(enable = "avx2,fma")]
 unsafe fn choose_avx2(block: &mut Block, search: &Search, row: usize) {
     // SAFETY: this function needs AVX2 and FMA itself; the rest is passed on from the caller.
     unsafe { choose_with(crate::blocks::simd::Avx2::new(), block, search, row) }
@@ -398,67 +388,25 @@ unsafe fn choose_as<X: Simd, const SQUARED: bool, const FACTOR: bool, const TOLE
 ) {
     let sweep = Sweep {
         steps: &block.steps,
-        position_factors: search.law.as_ref().map(|_| &block.position_factors[..]),
+        position_factors: search.law.as_ref().map(|law| &law.factors[..]),
         added: search.law.as_ref().map_or(0.0, |law| law.added),
     };
-    let (total, most) = (search.window.offsets().len(), search.most);
     let group = V * X::WIDTH;
     for col in (0..block.region.cols).step_by(group) {
         let sources = Sources {
-            corner: block.samples_of_planes[row * block.planes * block.width + col..].as_ptr(),
+            corner: block.values[row * block.planes * block.width + col..].as_ptr(),
             plane_step: block.width,
             planes: block.planes,
             centres: block.centres[col..].as_ptr(),
             factors: block.factors.as_ptr().wrapping_add(col),
             tolerances: block.tolerances.as_ptr().wrapping_add(col),
-            centre_step: block.padded,
+            centre_step: PADDED_COLS,
         };
-        let mut from = 0;
-        while from < block.steps.len() {
-            let to = (from + stretch(from)).min(block.steps.len());
-            // SAFETY: positions stay below the number of steps and a stretch below `STRETCH`; `Block::new` made rows and columns of samples for
-            // the windows of all output pixels of a block padded to whole groups, and centres, factors, tolerances and bounds for these pixels.
-            unsafe {
-                let bounds = block.bounds[col..col + group].as_ptr();
-                scan::<X, SQUARED, FACTOR, TOLERANCE>(x, sources, sweep, (from, to), bounds, &mut block.notes);
-            }
-            for (v, notes) in block.notes.iter().enumerate() {
-                let first = col + v * X::WIDTH;
-                let lists = &mut block.samples[first * most..(first + X::WIDTH) * most];
-                let places = first..first + X::WIDTH;
-                put(notes, total, lists, &mut block.counts[places.clone()], &mut block.bounds[places]);
-            }
-            from = to;
-        }
-    }
-}
-
-/// Positions of the stretch that begins at a position: few at first, when bounds fall fast.
-#[inline(always)]
-fn stretch(from: usize) -> usize {
-    (from / 4).next_multiple_of(G).clamp(4 * G, STRETCH)
-}
-
-/// Puts what was noted into the lists of a vector of output pixels, and lowers their bounds.
-#[inline(always)]
-fn put(notes: &Notes, total: usize, lists: &mut [Sample], counts: &mut [u32], bounds: &mut [f32]) {
-    let lanes = counts.len();
-    let most = lists.len() / lanes;
-    for note in 0..notes.len {
-        let position = notes.positions[note] as usize;
-        if position >= total {
-            break;
-        }
-        let mut passed = notes.passed[note];
-        while passed != 0 {
-            let lane = passed.trailing_zeros() as usize;
-            passed &= passed - 1;
-            let key = notes.keys[note * lanes + lane];
-            if key < bounds[lane] {
-                let list = &mut lists[lane * most..(lane + 1) * most];
-                bounds[lane] = sample::insert(list, &mut counts[lane], Sample::new(key, position));
-            }
-        }
+        // SAFETY: `Block::new` made rows and columns of values for the windows of all output pixels of a block padded to whole groups, and
+        // centres, factors and tolerances for these pixels; `with_law` compared the number of position factors with the window.
+        unsafe { block.lists.fill::<X, SQUARED, FACTOR, TOLERANCE>(x, sources, sweep, &mut block.notes) };
+        let samples = &mut block.samples[col * search.most..(col + group) * search.most];
+        block.lists.copy_to(X::WIDTH, samples, &mut block.counts[col..col + group]);
     }
 }
 

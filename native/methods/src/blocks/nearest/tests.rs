@@ -100,9 +100,8 @@ proptest! {
             })
             .collect();
         let planes = Planes { rows, cols, compared, required: if required { vec![&needed] } else { Vec::new() } };
-        let region = Region::whole(rows, cols).grown(0, rows, cols);
         let (row, col) = (corner.0 % rows, corner.1 % cols);
-        let region = Region { row, col, rows: region.rows - row, cols: region.cols - col };
+        let region = Region { row, col, rows: rows - row, cols: cols - col };
         for path in paths() {
             let window = Window::new(half);
             let factors = window.table(|d| (10.0 + d / half.max(1) as f64) as f32);
@@ -131,6 +130,15 @@ fn a_wide_window_of_a_constant_gives_the_nearest_pixels() {
     let planes = Planes { rows: 40, cols: 40, compared: vec![Plane::plain(&values)], required: Vec::new() };
     for path in paths() {
         compare(&Search::new(Window::new(60), 5, Norm::Absolute, path), &planes, Region::new(11, 0, 2, 40));
+    }
+}
+
+#[test]
+fn a_window_of_many_stretches_gives_the_same_as_a_full_sort() {
+    let values = [plane(5, 24 * 70, 30, 0.1), plane(6, 24 * 70, 1000, 0.1)];
+    let planes = Planes { rows: 24, cols: 70, compared: values.iter().map(|v| Plane::plain(v)).collect(), required: Vec::new() };
+    for path in paths() {
+        compare(&Search::new(Window::new(14), 33, Norm::Squared, path), &planes, Region::new(1, 2, 23, 67));
     }
 }
 

@@ -36,6 +36,10 @@ pub trait Simd: Copy {
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b`.
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller of `a` and `b`, neither of which is `NaN`.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The larger of `a` and `b`, neither of which is `NaN`.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// `|a|`.
     fn abs(self, a: Self::V) -> Self::V;
     /// `a * b + c`.
@@ -48,12 +52,16 @@ pub trait Simd: Copy {
     fn every(self) -> Self::M;
     /// Bit i is lane i of `m`.
     fn bits(self, m: Self::M) -> u32;
+    /// `a < b`; false for `NaN`.
+    fn less(self, a: Self::V, b: Self::V) -> Self::M;
     /// `m` and `a < b`.
     fn and_less(self, m: Self::M, a: Self::V, b: Self::V) -> Self::M;
     /// `m`, and `a < b` or `c < d`. Nothing may be `NaN` where `m` holds.
     fn and_either_less(self, m: Self::M, a: Self::V, b: Self::V, c: Self::V, d: Self::V) -> Self::M;
     /// `a * b + c` where `m`, else 0.
     fn mul_add_where(self, m: Self::M, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a` where `m`, else `b`, bit for bit.
+    fn select(self, m: Self::M, a: Self::V, b: Self::V) -> Self::V;
     /// `a` where `m`, else 0.
     fn keep_where(self, m: Self::M, a: Self::V) -> Self::V;
 

@@ -39,6 +39,14 @@ impl Simd for Portable {
         std::array::from_fn(|i| a[i] * b[i])
     }
     #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| if a[i] < b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
     fn abs(self, a: Self::V) -> Self::V {
         std::array::from_fn(|i| a[i].abs())
     }
@@ -64,6 +72,10 @@ impl Simd for Portable {
         (0..W).map(|i| m[i] & (1 << i)).sum()
     }
     #[inline(always)]
+    fn less(self, a: Self::V, b: Self::V) -> Self::M {
+        mask(|i| a[i] < b[i])
+    }
+    #[inline(always)]
     fn and_less(self, m: Self::M, a: Self::V, b: Self::V) -> Self::M {
         let l = mask(|i| a[i] < b[i]);
         std::array::from_fn(|i| m[i] & l[i])
@@ -76,6 +88,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn mul_add_where(self, m: Self::M, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         self.keep_where(m, self.mul_add(a, b, c))
+    }
+    #[inline(always)]
+    fn select(self, m: Self::M, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| f32::from_bits(m[i] & a[i].to_bits() | !m[i] & b[i].to_bits()))
     }
     #[inline(always)]
     fn keep_where(self, m: Self::M, a: Self::V) -> Self::V {

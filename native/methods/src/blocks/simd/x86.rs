@@ -65,6 +65,14 @@ impl Simd for Avx2 {
         allowed!(_mm256_mul_ps(a, b))
     }
     #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm256_min_ps(a, b))
+    }
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm256_max_ps(a, b))
+    }
+    #[inline(always)]
     fn abs(self, a: Self::V) -> Self::V {
         allowed!(_mm256_andnot_ps(_mm256_set1_ps(-0.0), a))
     }
@@ -89,6 +97,10 @@ impl Simd for Avx2 {
         allowed!(_mm256_movemask_ps(m)) as u32
     }
     #[inline(always)]
+    fn less(self, a: Self::V, b: Self::V) -> Self::M {
+        allowed!(_mm256_cmp_ps::<_CMP_LT_OQ>(a, b))
+    }
+    #[inline(always)]
     fn and_less(self, m: Self::M, a: Self::V, b: Self::V) -> Self::M {
         allowed!(_mm256_and_ps(m, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)))
     }
@@ -99,6 +111,10 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn mul_add_where(self, m: Self::M, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         allowed!(_mm256_and_ps(m, _mm256_fmadd_ps(a, b, c)))
+    }
+    #[inline(always)]
+    fn select(self, m: Self::M, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm256_blendv_ps(b, a, m))
     }
     #[inline(always)]
     fn keep_where(self, m: Self::M, a: Self::V) -> Self::V {
@@ -144,6 +160,14 @@ impl Simd for Avx512 {
         allowed!(_mm512_mul_ps(a, b))
     }
     #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm512_min_ps(a, b))
+    }
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm512_max_ps(a, b))
+    }
+    #[inline(always)]
     fn abs(self, a: Self::V) -> Self::V {
         allowed!(_mm512_abs_ps(a))
     }
@@ -168,6 +192,10 @@ impl Simd for Avx512 {
         u32::from(m)
     }
     #[inline(always)]
+    fn less(self, a: Self::V, b: Self::V) -> Self::M {
+        allowed!(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b))
+    }
+    #[inline(always)]
     fn and_less(self, m: Self::M, a: Self::V, b: Self::V) -> Self::M {
         allowed!(_mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(m, a, b))
     }
@@ -180,6 +208,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn mul_add_where(self, m: Self::M, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         allowed!(_mm512_maskz_fmadd_ps(m, a, b, c))
+    }
+    #[inline(always)]
+    fn select(self, m: Self::M, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm512_mask_mov_ps(b, m, a))
     }
     #[inline(always)]
     fn keep_where(self, m: Self::M, a: Self::V) -> Self::V {
