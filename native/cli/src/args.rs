@@ -28,7 +28,7 @@ pub fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommands([fuse(), methods(), info(), assess(), rerun(), job(), demo(), check()].map(common))
+        .subcommands([fuse(), methods(), info(), assess(), compare(), rerun(), job(), demo(), check()].map(common))
 }
 
 fn flag(id: &'static str, help: &'static str) -> Arg {
@@ -84,6 +84,30 @@ fn device() -> Arg {
     option("device", "DEVICE", "What computes: auto, cpu, cuda, cuda:N or cuda:N,M").help_heading("Running")
 }
 
+fn pair() -> Arg {
+    repeated(
+        "pair",
+        "KEY=VALUE,...",
+        "A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, \
+         coarse_mask_preset, classes, objects. A repeated fine or coarse names one raster per band",
+    )
+}
+
+/// How the images of a job are brought together.
+fn grid() -> [Arg; 3] {
+    [
+        option("resampling", "METHOD", "How coarse images are brought onto the fine grid")
+            .short('r')
+            .value_parser(choices(Resampling::OPTIONS)),
+        option(
+            "bands",
+            "FINE=COARSE,...",
+            "Bands that belong together, counted from 1, such as 1=3,2=4; by default by wavelength, else by order",
+        ),
+        flag("ignore-units", "Go on although fine and coarse values look as if they were in different units"),
+    ]
+}
+
 /// The options that say where the prediction goes and how it runs; `fuse` and `rerun` share them.
 fn output_and_running(command: Command) -> Command {
     command
@@ -134,18 +158,11 @@ fn fuse() -> Command {
         .next_help_heading("Job")
         .args([
             option("method", "ID", "Method; `stfusion methods` describes them").short('m').value_parser(method_ids()),
-            repeated(
-                "pair",
-                "KEY=VALUE,...",
-                "A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, \
-                 coarse_mask_preset, classes, objects. A repeated fine or coarse names one raster per band",
-            ),
+            pair(),
             option("target", "KEY=VALUE,...", "The day to predict. Keys: coarse, date, coarse_mask, coarse_mask_preset"),
             repeated("param", "NAME=VALUE", "A parameter of the method; repeatable. `stfusion methods ID` lists them").short('p'),
-            option("resampling", "METHOD", "How coarse images are brought onto the fine grid").short('r').value_parser(choices(ResamplingChoice::OPTIONS)),
-            option("bands", "FINE=COARSE,...", "Bands that belong together, counted from 1, such as 1=3,2=4; by default by wavelength, else by order"),
-            flag("ignore-units", "Go on although fine and coarse values look as if they were in different units"),
-        ]);
+        ])
+        .args(grid());
     output_and_running(command)
 }
 
@@ -208,6 +225,44 @@ fn assess() -> Command {
         .args([json()])
         .next_help_heading("Running")
         .args([threads(), memory()])
+}
+
+fn compare() -> Command {
+    sub("compare", "Compare methods on your own pairs: hold each back in turn and predict it from the others")
+        .long_about(
+            "Compare methods on your own pairs.\n\nEach pair is held back in turn: its fine image is the truth, its coarse image the target, and the other \
+             pairs predict it with every method. Two pairs are needed at least; methods that predict from two need three. The target of the job is not looked at.\n\n\
+             The skill against the baselines is printed first: nearest pair, linear in time, coarse increment. A skill of 0 is no better than the \
+             baseline, 1 is perfect, negative is worse. All methods are scored on the same pixels.",
+        )
+        .after_long_help(
+            "Example:\n  stfusion compare job.stf --method starfm --method starfm:window=31 --report comparison.html\n\n\
+             Predictions lie in the folder that TMPDIR says until they are scored, and vanish.",
+        )
+        .arg(Arg::new("job").value_name("JOB").help("Job file (.stf); - reads it from standard input"))
+        .next_help_heading("Comparison")
+        .args([
+            repeated(
+                "method",
+                "ID[:NAME=VALUE,...]",
+                "Method, perhaps with parameters; repeatable, also with other parameters. By default every method that the pairs satisfy, \
+                 the job's own with the job's parameters",
+            )
+            .short('m'),
+            pair(),
+            option("data-range", "VALUE", "Range of the values, for SSIM and PSNR; by default 1 for reflectance, else the range of the fine images")
+                .value_parser(value_parser!(f64)),
+        ])
+        .args(grid())
+        .next_help_heading("Output")
+        .args([
+            option("report", "FILE", "Also write an HTML report with maps and scatter plots, which needs no other file"),
+            option("csv", "FILE", "Also write the figures of each fold, method and band as CSV"),
+            json(),
+            flag("overwrite", "Replace existing files"),
+        ])
+        .next_help_heading("Running")
+        .args([threads(), memory(), device()])
 }
 
 fn rerun() -> Command {

@@ -15,6 +15,7 @@
 mod args;
 mod assess;
 mod check;
+mod compare;
 mod demo;
 mod failure;
 mod fuse;
@@ -85,6 +86,7 @@ fn dispatch(name: &str, options: &ArgMatches, terminal: &Arc<Terminal>) -> Outco
         "job" => methods::job(options, terminal),
         "info" => info::info(options, terminal),
         "assess" => assess::assess(options, terminal),
+        "compare" => compare::compare(options, terminal),
         "demo" => demo::demo(options, terminal),
         "check" => check::check(options, terminal),
         _ => Err(Failure::usage(format!("{name:?} is not a sub-command"), "Run `stfusion --help` for the list.")),

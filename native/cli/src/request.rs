@@ -28,16 +28,16 @@ pub(crate) fn key_value<'a>(option: &str, text: &'a str) -> Outcome<(&'a str, &'
     }
 }
 
-fn text<'a>(options: &'a ArgMatches, id: &str) -> Option<&'a str> {
+pub(crate) fn text<'a>(options: &'a ArgMatches, id: &str) -> Option<&'a str> {
     options.get_one::<String>(id).map(String::as_str)
 }
 
-fn texts<'a>(options: &'a ArgMatches, id: &str) -> impl Iterator<Item = &'a str> {
+pub(crate) fn texts<'a>(options: &'a ArgMatches, id: &str) -> impl Iterator<Item = &'a str> {
     options.get_many::<String>(id).into_iter().flatten().map(String::as_str)
 }
 
 /// An error in the value of an option.
-fn in_option(option: &str, value: &str) -> impl Fn(Error) -> Failure {
+pub(crate) fn in_option(option: &str, value: &str) -> impl Fn(Error) -> Failure {
     let place = format!("{option} {value}");
     move |error| Failure::Usage(error.at(&place))
 }
@@ -85,10 +85,7 @@ pub(crate) fn job(options: &ArgMatches) -> Outcome<Job> {
         let ids: Vec<_> = stfusion_methods::all().iter().map(|m| m.info().id).collect();
         return Err(Failure::usage("No method: give a job file or --method ID", format!("The methods are {}.", ids.join(", "))));
     }
-    let pairs = texts(options, "pair").map(pair).collect::<Outcome<Vec<_>>>()?;
-    if !pairs.is_empty() {
-        job.pairs = pairs;
-    }
+    set_pairs(&mut job, options)?;
     if let Some(target) = text(options, "target") {
         set_target(&mut job.target, target)?;
     }
@@ -99,6 +96,32 @@ pub(crate) fn job(options: &ArgMatches) -> Outcome<Job> {
         return Err(Failure::usage("No target: the job needs the coarse image of the day to predict", TARGET_EXAMPLE));
     }
     set_parameters(&mut job, options)?;
+    set_grid(&mut job, options)?;
+    set_output_and_running(&mut job, options)?;
+    Ok(job)
+}
+
+/// The job of `compare`: the pairs of the job file or of the options; method, target and output stay as they are.
+pub(crate) fn job_of_pairs(options: &ArgMatches) -> Outcome<Job> {
+    let mut job = match text(options, "job") {
+        Some(name) => read_job(name)?,
+        None => Job::default(),
+    };
+    set_pairs(&mut job, options)?;
+    set_grid(&mut job, options)?;
+    set_running(&mut job, options)?;
+    Ok(job)
+}
+
+fn set_pairs(job: &mut Job, options: &ArgMatches) -> Outcome {
+    let pairs = texts(options, "pair").map(pair).collect::<Outcome<Vec<_>>>()?;
+    if !pairs.is_empty() {
+        job.pairs = pairs;
+    }
+    Ok(())
+}
+
+fn set_grid(job: &mut Job, options: &ArgMatches) -> Outcome {
     if let Some(id) = text(options, "resampling") {
         job.grid.coarse_resampling = ResamplingChoice::by_id(id)?.of_job();
     }
@@ -106,8 +129,7 @@ pub(crate) fn job(options: &ArgMatches) -> Outcome<Job> {
         job.grid.bands = Some(bands(list)?);
     }
     job.grid.ignore_units |= options.get_flag("ignore-units");
-    set_output_and_running(&mut job, options)?;
-    Ok(job)
+    Ok(())
 }
 
 /// Sets the parameters that `--param` names.
@@ -151,6 +173,10 @@ pub(crate) fn set_output_and_running(job: &mut Job, options: &ArgMatches) -> Out
             "Give -o FILE, such as -o prediction.tif.",
         ));
     }
+    set_running(job, options)
+}
+
+fn set_running(job: &mut Job, options: &ArgMatches) -> Outcome {
     if let Some(&threads) = options.get_one::<u64>("threads") {
         job.threads = threads as usize;
     }

@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod param;
 pub mod resample;
 pub mod source;
+pub mod text;
 
 pub use date::Date;
 pub use error::{Error, ErrorKind, Result};

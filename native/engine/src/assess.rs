@@ -91,31 +91,16 @@ pub fn assess(request: &AssessRequest, context: &Context, progress: &mut Progres
         )
         .with_hint("Prediction and truth must have the same bands and size; choose bands with {\"path\": …, \"bands\": […]}."));
     }
-    let labels: Vec<String> = (info.bands.iter().enumerate())
-        .map(|(k, b)| if b.description.is_empty() { format!("band {}", k + 1) } else { b.description.clone() })
-        .collect();
+    let labels = info.band_labels();
     let cancel = Cancel::new();
     let blocks = Region::whole(rows, cols).blocks(BLOCK_PX, BLOCK_PX);
     let done = |n: &AtomicUsize| (n.fetch_add(1, Ordering::Relaxed) + 1) as f64 / blocks.len() as f64;
 
     let data_range = match request.data_range {
         Some(range) => range,
-        None => supervise(context, &cancel, progress, (0.0, 0.15), "Reading the truth", |tell| {
-            let count = AtomicUsize::new(0);
-            let read = |&region: &Region| -> Result<RangeAccumulator> {
-                cancel.check()?;
-                let mut part = Array3::from_elem((bands, region.rows, region.cols), f32::NAN);
-                truth.read(Layer::Fine(0), region, part.view_mut())?;
-                let mut range = RangeAccumulator::new();
-                range.add(part.view());
-                tell(done(&count));
-                Ok(range)
-            };
-            let ranges = blocks.par_iter().map(read).collect::<Result<Vec<_>>>()?;
-            let mut all = RangeAccumulator::new();
-            ranges.iter().for_each(|r| all.merge(r));
-            Ok(all.data_range())
-        })?,
+        None => {
+            supervise(context, &cancel, progress, (0.0, 0.15), "Reading the truth", |tell| data_range(&truth, &cancel, tell))?
+        }
     };
 
     let names: Vec<String> = baselines.iter().flat_map(|b| b.methods.iter().map(|m| m.label.clone())).collect();
@@ -148,6 +133,27 @@ pub fn assess(request: &AssessRequest, context: &Context, progress: &mut Progres
         }
         Ok(total.finish(&labels, &names, scale))
     })
+}
+
+/// L of SSIM and PSNR from all fine images of a scene.
+pub(crate) fn data_range(scene: &dyn Scene, cancel: &Cancel, tell: &(dyn Fn(f64) + Send + Sync)) -> Result<f64> {
+    let info = scene.info();
+    let of_pair = |k| Region::whole(info.rows, info.cols).blocks(BLOCK_PX, BLOCK_PX).into_iter().map(move |region| (k, region));
+    let blocks: Vec<(usize, Region)> = (0..info.pairs.len()).flat_map(of_pair).collect();
+    let count = AtomicUsize::new(0);
+    let read = |&(pair, region): &(usize, Region)| -> Result<RangeAccumulator> {
+        cancel.check()?;
+        let mut part = Array3::from_elem((info.bands, region.rows, region.cols), f32::NAN);
+        scene.read(Layer::Fine(pair), region, part.view_mut())?;
+        let mut range = RangeAccumulator::new();
+        range.add(part.view());
+        tell((count.fetch_add(1, Ordering::Relaxed) + 1) as f64 / blocks.len() as f64);
+        Ok(range)
+    };
+    let ranges = blocks.par_iter().map(read).collect::<Result<Vec<_>>>()?;
+    let mut all = RangeAccumulator::new();
+    ranges.iter().for_each(|r| all.merge(r));
+    Ok(all.data_range())
 }
 
 /// A scene that baselines predict from.

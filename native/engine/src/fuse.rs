@@ -94,7 +94,7 @@ pub(crate) fn open(job: &Job, cancel: &Cancel) -> Result<RasterScene> {
 }
 
 /// The grid options of a job, with what it leaves to the method filled in.
-fn resolved_grid(job: &Job) -> Result<GridOptions> {
+pub(crate) fn resolved_grid(job: &Job) -> Result<GridOptions> {
     let resampling = job.grid.coarse_resampling.unwrap_or(job.method()?.info().coarse_resampling);
     Ok(GridOptions { coarse_resampling: Some(resampling), ..job.grid.clone() })
 }

@@ -19,12 +19,16 @@ mod tiles;
 #[cfg(feature = "gdal")]
 mod assess;
 #[cfg(feature = "gdal")]
+mod compare;
+#[cfg(feature = "gdal")]
 mod fuse;
 #[cfg(feature = "gdal")]
 mod inspect;
 
 #[cfg(feature = "gdal")]
 pub use assess::{assess, AssessRequest, DatedImage};
+#[cfg(feature = "gdal")]
+pub use compare::{compare, CompareOptions, Comparison, Fold, FoldScores, LeftOut, MethodChoice, MethodScores, Problem};
 pub use context::{installation, Context, ContextOptions, DeviceChoice, MemorySize, Progress};
 #[cfg(feature = "gdal")]
 pub use fuse::fuse;

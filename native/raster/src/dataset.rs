@@ -34,6 +34,15 @@ impl ImageInfo {
     pub fn name(&self) -> &str {
         self.paths.first().map_or("(no file)", String::as_str)
     }
+
+    /// The bands' names shown to people: their descriptions, or their numbers.
+    pub fn band_labels(&self) -> Vec<String> {
+        let label = |(k, band): (usize, &BandInfo)| match band.description.as_str() {
+            "" => format!("band {}", k + 1),
+            name => name.to_string(),
+        };
+        self.bands.iter().enumerate().map(label).collect()
+    }
 }
 
 /// One band of an image.

@@ -151,18 +151,49 @@ impl Picture {
         file.flush()
     }
 
-    /// The bytes of the picture as PNG, to a writer.
+    /// The bytes of the picture as PNG, to a writer; pictures of at most 256 colours are stored with a palette.
     ///
     /// # Errors
     /// Whatever the writer fails with.
     pub fn encode_png(&self, writer: impl Write) -> io::Result<()> {
         let mut encoder = png::Encoder::new(writer, self.width as u32, self.height as u32);
-        encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_compression(png::Compression::High);
+        let indexed = self.indexed();
+        let data = match &indexed {
+            Some((palette, indices)) => {
+                encoder.set_color(png::ColorType::Indexed);
+                encoder.set_palette(palette.as_flattened().to_vec());
+                indices.as_slice()
+            }
+            None => {
+                encoder.set_color(png::ColorType::Rgb);
+                self.rgb.as_flattened()
+            }
+        };
         let mut png = encoder.write_header().map_err(io::Error::other)?;
-        png.write_image_data(self.rgb.as_flattened()).map_err(io::Error::other)?;
+        png.write_image_data(data).map_err(io::Error::other)?;
         png.finish().map_err(io::Error::other)
+    }
+
+    /// The colours in the order of their first pixel, and the index of every pixel's; nothing for more than 256 colours.
+    fn indexed(&self) -> Option<(Vec<Rgb>, Vec<u8>)> {
+        let mut palette = Vec::new();
+        let mut known = std::collections::HashMap::new();
+        let mut indices = Vec::with_capacity(self.rgb.len());
+        for colour in &self.rgb {
+            let index = match known.get(colour) {
+                Some(&index) => index,
+                None => {
+                    let index = u8::try_from(palette.len()).ok()?;
+                    palette.push(*colour);
+                    known.insert(*colour, index);
+                    index
+                }
+            };
+            indices.push(index);
+        }
+        Some((palette, indices))
     }
 }
 
@@ -271,15 +302,21 @@ mod tests {
     use ndarray::Array3;
 
     #[test]
-    fn png_decodes_to_the_same_picture() {
-        let picture = Picture::from_fn(37, 23, |r, c| [(r * 11) as u8, (c * 6) as u8, (r ^ c) as u8]);
-        let mut bytes = Vec::new();
-        picture.encode_png(&mut bytes).unwrap();
-        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
-        let mut decoded = vec![0; reader.output_buffer_size().unwrap()];
-        let info = reader.next_frame(&mut decoded).unwrap();
-        assert_eq!((info.width, info.height), (37, 23));
-        assert_eq!(decoded, picture.rgb.as_flattened());
+    fn png_decodes_to_the_same_picture_with_a_palette_or_without() {
+        let many = Picture::from_fn(37, 23, |r, c| [(r * 11) as u8, (c * 6) as u8, (r ^ c) as u8]);
+        let few = Picture::from_fn(37, 23, |r, c| [((r * 37 + c) % 256) as u8, 7, 9]);
+        for (picture, colours) in [(many, png::ColorType::Rgb), (few, png::ColorType::Indexed)] {
+            let mut bytes = Vec::new();
+            picture.encode_png(&mut bytes).unwrap();
+            let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
+            decoder.set_transformations(png::Transformations::EXPAND);
+            let mut reader = decoder.read_info().unwrap();
+            assert_eq!(reader.info().color_type, colours);
+            let mut decoded = vec![0; reader.output_buffer_size().unwrap()];
+            let info = reader.next_frame(&mut decoded).unwrap();
+            assert_eq!((info.width, info.height), (37, 23));
+            assert_eq!(decoded, picture.rgb.as_flattened());
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::moments::Moments;
 use super::Assessor;
+use crate::text::{decimals, number, table};
 
 /// Scores of one band, or of all. `None` (null in JSON) where undefined: no sample, no window, a constant image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -177,43 +178,6 @@ pub(super) fn finish(sums: &Assessor, bands: &[String], baselines: &[String], sc
         data_range: l,
         scale,
     }
-}
-
-/// Decimals that show four significant digits of the largest value.
-fn decimals(values: &[Option<f64>]) -> usize {
-    let largest = values.iter().flatten().filter(|v| v.is_finite()).fold(0.0_f64, |a, v| a.max(v.abs()));
-    if largest > 0.0 {
-        (3.0 - largest.log10().floor()).clamp(0.0, 9.0) as usize
-    } else {
-        4
-    }
-}
-
-fn number(value: Option<f64>, decimals: usize) -> String {
-    let text = value.map_or_else(|| "-".into(), |v| format!("{v:.decimals$}"));
-    // a rounded zero has no sign
-    match text.strip_prefix('-') {
-        Some(digits) if !digits.is_empty() && digits.bytes().all(|b| matches!(b, b'0' | b'.')) => digits.into(),
-        _ => text,
-    }
-}
-
-/// Rows of cells, the first column left-aligned and the others right-aligned, two blanks between.
-fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |c: usize| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (c, cell) in row.iter().enumerate() {
-            let width = widths[c];
-            let _ = if c == 0 { write!(line, "{cell:<width$}") } else { write!(line, "  {cell:>width$}") };
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 impl Assessment {
