@@ -396,6 +396,11 @@ class job {
         return session_->text(stf_job_inspect_json, static_cast<const stf_job *>(job_.get()));
     }
 
+    /// Compares methods on the pairs of a job of files, each held back in turn; the result and `options` are JSON.
+    std::string compare(const std::string &options = "") const {
+        return session_->text(stf_job_compare_json, static_cast<const stf_job *>(job_.get()), detail::or_null(options));
+    }
+
     /// The text of a job file.
     std::string json() const { return session_->text(stf_job_to_json, static_cast<const stf_job *>(job_.get())); }
 

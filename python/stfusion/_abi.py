@@ -109,6 +109,7 @@ PROTOTYPES = {
     "stf_job_inspect_json": (_status, (_opaque, _opaque, _texts)),
     "stf_image_info_json": (_status, (_opaque, _text, _texts)),
     "stf_assess_json": (_status, (_opaque, _text, _texts)),
+    "stf_job_compare_json": (_status, (_opaque, _opaque, _text, _texts)),
     "stf_report_json": (_text, (_opaque,)),
     "stf_report_destroy": (None, (_opaque,)),
 }

@@ -84,6 +84,48 @@ class Job:
         with _library.context() as context, context.job(self._json) as handle:
             return context.json("stf_job_inspect_json", handle)
 
+    def compare(
+        self,
+        methods: Sequence[str | Mapping[str, Any]] = (),
+        *,
+        report: str | os.PathLike[str] | None = None,
+        csv: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        data_range: float | None = None,
+        progress: _library.ProgressFunction | None = None,
+        threads: int = 0,
+    ) -> dict[str, Any]:
+        """Compare methods on the pairs of the job: each is held back in turn, predicted from the others, and is the truth.
+
+        Target and output of the job are not looked at. Two pairs are needed at least.
+
+        Parameters
+        ----------
+        methods
+            Ids, ids with settings (`"starfm:window=31"`), or dicts with `method` and `parameters`; none: every method that the
+            pairs satisfy, the job's own with the job's parameters. The baselines always take part.
+        report, csv
+            Names of an HTML report and of a table to write.
+        overwrite
+            Replace them if they exist.
+        data_range
+            Range of the values for SSIM and PSNR; None: 1 for reflectance, else the range of the fine images.
+        progress, threads
+            As in `run`.
+
+        Returns
+        -------
+        dict
+            `recommendation` (sentences), `best`, `best_skill`, `methods` (each with `name`, `scores` over all folds, `folds`,
+            `valid_fraction`, `cpu_seconds`, `seconds`, `memory_bytes`; the smallest error first), `left_out`, `folds`, `bands`,
+            `baselines`, `warnings` and more.
+        """
+        options: dict[str, Any] = {"methods": list(methods), "overwrite": overwrite}
+        named = {"report": report, "csv": csv, "data_range": data_range}
+        options.update({name: value for name, value in named.items() if value is not None})
+        with _library.context(progress, threads) as context, context.job(self._json) as handle:
+            return context.json("stf_job_compare_json", handle, _abi.encode(to_json(options)))
+
 
 def image_info(name: str | os.PathLike[str]) -> dict[str, Any]:
     """Return size, bands, grid, type, scale, nodata and date of an image; `name` is one that GDAL can open."""

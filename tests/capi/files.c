@@ -58,6 +58,18 @@ int main(int argc, char **argv) {
     status = stf_assess_json(context, "{\"prediction\": 1}", &text);
     check(status == STF_STATUS_JOB, "a malformed request is refused", error_text());
 
+    status = stf_job_compare_json(context, job, NULL, &text);
+    check(status == STF_STATUS_DATA && contains(error_text(), "1 pair"), "one pair cannot be compared", error_text());
+    expect(stf_job_add_pair(context, job, "2002-01-12", truth, c2), "a second pair is added");
+    snprintf(request, sizeof request, "{\"methods\": [\"starfm:window=5\"], \"report\": \"%s.html\"}", out);
+    expect(stf_job_compare_json(context, job, request, &text), "methods are compared");
+    check(contains(text, "\"recommendation\"") && contains(text, "\"starfm:window=5\""),
+          "with a recommendation and the settings", text);
+    snprintf(request, sizeof request, "%s.html", out);
+    check(exists(request), "and the report is written", request);
+    status = stf_job_compare_json(context, job, "{\"method\": 1}", &text);
+    check(status == STF_STATUS_JOB && contains(error_text(), "method"), "malformed options are refused", error_text());
+
     expect(stf_job_set_target(context, job, "2002-01-12", "/nowhere/c2.tif"), "a missing file can be named");
     status = stf_job_run(context, job, NULL);
     check(status == STF_STATUS_READ && contains(error_text(), "/nowhere/c2.tif") &&

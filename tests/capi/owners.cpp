@@ -122,6 +122,9 @@ int main() {
 
     const stfusion::job named = stfusion::job::from_json(
         moved, R"({"stfusion": 1, "method": "nearest_pair", "pairs": [{"fine": "f", "coarse": "c"}]})", "/data");
+    throws(STF_STATUS_DATA, "1 pair", "a comparison needs two pairs", [&] { named.compare(); });
+    throws(STF_STATUS_JOB, "unknown field `pairs`", "and its options are checked",
+           [&] { named.compare(R"({"pairs": 2})"); });
     check(contains(named.json().c_str(), "/data/f"), "a job from JSON has its names in the folder",
           named.json().c_str());
 

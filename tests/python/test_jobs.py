@@ -157,3 +157,39 @@ def test_an_assessment_has_scores_and_baselines(scene, files, with_files):
                 yield from numbers(item, key)
 
     assert min(abs(rmse - 0.01) for rmse in numbers(scores, "rmse")) < 1e-6
+
+
+def test_methods_are_compared_on_the_pairs_of_a_job(scene, files, job, with_files):
+    files.write("fine.img", scene.fine)
+    pairs = [
+        job["pairs"][0],
+        {"date": scene.target_date, "fine": files.write("truth.img", scene.truth), "coarse": job["target"]["coarse"]},
+    ]
+    two = stfusion.Job({**job, "pairs": pairs})
+    report, table = files.folder / "report.html", files.folder / "table.csv"
+    told = []
+    found = two.compare(
+        ["starfm:window=9", {"method": "starfm", "parameters": {"window": np.int64(5)}}],
+        report=report,
+        csv=table,
+        progress=lambda fraction, message: told.append(fraction),
+    )
+    names = {method["name"] for method in found["methods"]}
+    assert names == {"starfm:window=9", "starfm:window=5", "nearest_pair", "linear_in_time", "coarse_increment"}
+    # what is held back is predicted from the other day: the nearest pair is the other fine image
+    hole = cloud(scene)
+    expected = np.sqrt(np.mean((scene.fine - scene.truth).astype(float)[:, ~hole] ** 2))
+    nearest = next(m for m in found["methods"] if m["name"] == "nearest_pair")
+    assert nearest["scores"]["overall"]["rmse"] == pytest.approx(expected, rel=1e-6)
+    assert [fold["label"] for fold in found["folds"]] == ["2001-05-25", "2001-07-12"]
+    assert found["recommendation"].startswith("On your 2 pairs, ")
+    assert told == sorted(told) and told[-1] == 1
+    assert report.read_text().startswith("<!DOCTYPE html>") and len(table.read_text().splitlines()) == 1 + 5 * 3 * 4
+    with pytest.raises(stfusion.Error, match="report.html") as caught:
+        two.compare(["starfm"], report=report)
+    assert caught.value.status == 7
+    with pytest.raises(stfusion.Cancelled):
+        two.compare(["starfm"], progress=lambda fraction, message: False)
+    with pytest.raises(stfusion.Error, match="1 pair") as caught:
+        stfusion.Job(job).compare()
+    assert caught.value.status == 4 and "Add pairs" in caught.value.hint

@@ -1,4 +1,4 @@
-//! Running jobs, looking at them, and assessing predictions.
+//! Running jobs, looking at them, assessing predictions, and comparing methods.
 
 use std::ffi::{c_char, CString};
 
@@ -7,7 +7,7 @@ use stfusion_core::{Error, ErrorKind, Result};
 use stfusion_engine::{fuse_scene, Report, SceneRequest};
 
 use crate::context::{stf_context, to_json, with_context, with_text, State};
-use crate::ffi::{borrow, c_string, destroy, into_handle, text, Guarded, Handle, Out};
+use crate::ffi::{borrow, c_string, destroy, into_handle, optional_text, text, Guarded, Handle, Out};
 use crate::image::{pixels, stf_image};
 use crate::job::{stf_job, JobState};
 use crate::scene::{ImageScene, ImageSink};
@@ -139,6 +139,28 @@ pub unsafe extern "C" fn stf_assess_json(
     })
 }
 
+/// Compares methods on the pairs of a job of files: each pair is held back in turn, predicted from the others by every method, and
+/// its fine image is the truth. The result is JSON: recommendation, skill against the baselines, accuracy by method, fold and
+/// band, time and memory. The target and the output of the job are not looked at.
+///
+/// `options` is NULL or a JSON object: methods (a list of ids, ids with settings such as "starfm:window=31", or objects with method
+/// and parameters; by default every method that the pairs satisfy), report and csv (names of the HTML report and of the
+/// table, which are written), overwrite, data_range.
+/// The text belongs to the context until it is destroyed or this function is called again.
+#[no_mangle]
+pub unsafe extern "C" fn stf_job_compare_json(
+    context: *mut stf_context,
+    job: *const stf_job,
+    options: *const c_char,
+    out: *mut *const c_char,
+) -> stf_status {
+    with_text(context, out, "stf_job_compare_json", |state| {
+        // SAFETY: the caller's contract.
+        let options = unsafe { optional_text(options, "options") }?;
+        files::compare(state, &*borrow(job)?, options)
+    })
+}
+
 /// What a run did as JSON: method, device, size, predicted fraction, warnings, seconds. Never NULL; it belongs to the report.
 #[no_mangle]
 pub unsafe extern "C" fn stf_report_json(report: *const stf_report) -> *const c_char {
@@ -183,6 +205,16 @@ mod files {
         let engine = state.engine()?;
         to_json(&stfusion_engine::assess(&request, &engine, &mut state.progress())?)
     }
+
+    pub(super) fn compare(state: &mut State, job: &JobState, options: Option<&str>) -> Result<String> {
+        let options = serde_json::from_str(options.unwrap_or("{}")).map_err(|e| {
+            Error::new(ErrorKind::Job, format!("Not options of a comparison: {e}")).with_hint(
+                "Give an object such as {\"methods\": [\"starfm\", \"starfm:window=31\"], \"report\": \"comparison.html\"}.",
+            )
+        })?;
+        let engine = state.engine()?;
+        to_json(&stfusion_engine::compare(job.file_job()?, &options, &engine, &mut state.progress())?)
+    }
 }
 
 /// What a library without GDAL answers.
@@ -210,6 +242,11 @@ mod files {
     }
 
     pub(super) fn assess(_: &mut State, _: &str) -> Result<String> {
+        Err(unsupported())
+    }
+
+    pub(super) fn compare(_: &mut State, job: &JobState, _: Option<&str>) -> Result<String> {
+        job.file_job()?;
         Err(unsupported())
     }
 }

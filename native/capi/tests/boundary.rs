@@ -145,6 +145,8 @@ fn null_is_refused_by_every_function_and_changes_no_output() {
             stf_job_run_image(ctx, job, no_image, no_image, null_mut()) "prediction is NULL";
             stf_job_inspect_json(ctx, null(), out_text) "stf_job is NULL";
             stf_job_inspect_json(ctx, job, null_mut()) "out is NULL";
+            stf_job_compare_json(ctx, null(), no_text, out_text) "stf_job is NULL";
+            stf_job_compare_json(ctx, job, no_text, null_mut()) "out is NULL";
             stf_image_info_json(ctx, no_text, out_text) "name is NULL";
             stf_image_info_json(ctx, text, null_mut()) "out is NULL";
             stf_assess_json(ctx, no_text, out_text) "request is NULL";
@@ -535,6 +537,7 @@ fn without_gdal_the_functions_of_files_say_so() {
             stf_job_inspect_json(f.context, f.job, &mut text),
             stf_image_info_json(f.context, c"f".as_ptr(), &mut text),
             stf_assess_json(f.context, c"{}".as_ptr(), &mut text),
+            stf_job_compare_json(f.context, f.job, null(), &mut text),
         ] {
             f.refused(status, stf_status::Unsupported, "built without GDAL");
         }

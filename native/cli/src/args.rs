@@ -98,7 +98,7 @@ fn grid() -> [Arg; 3] {
     [
         option("resampling", "METHOD", "How coarse images are brought onto the fine grid")
             .short('r')
-            .value_parser(choices(Resampling::OPTIONS)),
+            .value_parser(choices(ResamplingChoice::OPTIONS)),
         option(
             "bands",
             "FINE=COARSE,...",

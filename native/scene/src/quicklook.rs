@@ -141,6 +141,43 @@ impl Picture {
         })
     }
 
+    /// The picture in at most `most` colours (at least one), chosen by median cut (Heckbert 1982, "Color image quantization for
+    /// frame buffer display"): the box of colours with the longest side is halved until there are enough boxes.
+    pub fn reduced(&self, most: usize) -> Picture {
+        let mut counts = std::collections::BTreeMap::<Rgb, u64>::new();
+        for colour in &self.rgb {
+            *counts.entry(*colour).or_default() += 1;
+        }
+        let mut boxes = vec![counts.into_iter().collect::<Vec<(Rgb, u64)>>()];
+        let side = |colours: &[(Rgb, u64)], k: usize| {
+            let values = colours.iter().map(|(colour, _)| colour[k]);
+            values.clone().max().unwrap_or(0) - values.min().unwrap_or(0)
+        };
+        let longest = |colours: &[(Rgb, u64)]| (0..3).map(|k| (side(colours, k), k)).max().unwrap_or((0, 0));
+        while boxes.len() < most {
+            let widest = (0..boxes.len()).max_by_key(|&i| (longest(&boxes[i]).0, boxes.len() - i));
+            let Some(i) = widest.filter(|&i| longest(&boxes[i]).0 > 0) else { break };
+            let mut colours = boxes.swap_remove(i);
+            let channel = longest(&colours).1;
+            colours.sort_by_key(|(colour, _)| (colour[channel], *colour));
+            let half = colours.iter().map(|(_, n)| n).sum::<u64>() / 2;
+            let mut seen = 0;
+            let middle = colours.iter().position(|(_, n)| {
+                seen += n;
+                seen > half
+            });
+            let upper = colours.split_off(middle.unwrap_or(0).clamp(1, colours.len() - 1));
+            boxes.extend([colours, upper]);
+        }
+        let mut reduced = std::collections::HashMap::new();
+        for colours in &boxes {
+            let total = colours.iter().map(|(_, n)| n).sum::<u64>().max(1);
+            let mean = [0, 1, 2].map(|k| (colours.iter().map(|(c, n)| u64::from(c[k]) * n).sum::<u64>() / total) as u8);
+            reduced.extend(colours.iter().map(|(colour, _)| (*colour, mean)));
+        }
+        Picture { rgb: self.rgb.iter().map(|c| reduced.get(c).copied().unwrap_or(*c)).collect(), ..*self }
+    }
+
     /// Writes the picture as PNG. The file is complete or the error says why not.
     ///
     /// # Errors
@@ -317,6 +354,20 @@ mod tests {
             assert_eq!((info.width, info.height), (37, 23));
             assert_eq!(decoded, picture.rgb.as_flattened());
         }
+    }
+
+    #[test]
+    fn a_reduced_picture_has_few_colours_near_its_own() {
+        let picture = Picture::from_fn(64, 64, |r, c| [(r * 4) as u8, (c * 4) as u8, ((r * c) % 256) as u8]);
+        let reduced = picture.reduced(256);
+        let (palette, _) = reduced.indexed().unwrap();
+        assert!(palette.len() > 200, "{}", palette.len());
+        let off = |a: &Rgb, b: &Rgb| (0..3).map(|k| a[k].abs_diff(b[k])).max().unwrap_or(0);
+        let largest = picture.rgb.iter().zip(&reduced.rgb).map(|(a, b)| off(a, b)).max().unwrap();
+        assert!(largest < 48, "{largest}");
+        let few = Picture::from_fn(8, 8, |r, _| [(r * 30) as u8, 0, 9]);
+        assert_eq!(few.reduced(256), few);
+        assert_eq!(few.reduced(1).indexed().unwrap().0.len(), 1);
     }
 
     #[test]

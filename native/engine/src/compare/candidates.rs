@@ -114,6 +114,8 @@ fn plain(json: &Json) -> String {
     match json {
         Json::String(text) => text.clone(),
         Json::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join(";"),
+        // 6.0 is written 6
+        Json::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
         other => other.to_string(),
     }
 }

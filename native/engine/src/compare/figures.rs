@@ -17,9 +17,11 @@ const MOST_FOLDS: usize = 6;
 /// Most bands that are drawn.
 const MOST_BANDS: usize = 6;
 /// Side of a density plot in cells.
-const PLOT_PX: usize = 96;
-/// Shades of a map: more would not be seen, and would make the files larger.
-const SHADES: f32 = 48.0;
+const PLOT_PX: usize = 72;
+/// Shades of grey and of errors: more would not be seen, and would make the report larger.
+const SHADES: f32 = 40.0;
+/// Colours of a composite, for the same reason.
+const COLOURS: usize = 255;
 /// Part of the values beyond each end of a colour scale.
 const BEYOND: f64 = 0.01;
 
@@ -43,8 +45,10 @@ pub(super) struct FoldFigures {
 pub(super) struct BandScale {
     /// Index of the band.
     pub band: usize,
-    /// Values shown black and white, and the ends of the axes of density plots.
+    /// Values shown black and white.
     pub values: (f32, f32),
+    /// Ends of both axes of the density plots.
+    pub axes: (f32, f32),
     /// Error shown in the strongest colours.
     pub error: f32,
 }
@@ -113,7 +117,7 @@ pub(super) fn draw(
     let rgb = composite_bands(wavelengths);
     let stretch = rgb.map(|bands| Stretch::percentiles(&[truth_image.view()], bands, 1.0, 99.0));
     let maps = |image: &Array3<f32>, all: bool| -> Result<Maps> {
-        let composite = stretch.as_ref().map(|s| data_uri(&composite_of(image, s))).transpose()?;
+        let composite = stretch.as_ref().map(|s| data_uri(&composite(image.view(), s).reduced(COLOURS))).transpose()?;
         let greys = scales.iter().filter(|_| all || stretch.is_none());
         let bands = greys.map(|s| data_uri(&grey(image.index_axis(Axis(0), s.band), s.values))).collect::<Result<_>>()?;
         Ok(Maps { composite, bands })
@@ -127,7 +131,7 @@ pub(super) fn draw(
         for scale in &scales {
             let (p, t) = (image.index_axis(Axis(0), scale.band), truth_image.index_axis(Axis(0), scale.band));
             figures.errors.push(data_uri(&error_map(p, t, scale.error))?);
-            figures.plots.push(data_uri(&density(p, t, scale.values))?);
+            figures.plots.push(data_uri(&density(p, t, scale.axes))?);
         }
         methods.push(figures);
     }
@@ -153,19 +157,28 @@ fn sample(
     Ok(out)
 }
 
-/// Scales of one band: values from truth and predictions, errors from those of all methods together.
+/// Scales of one band: greys from the truth, axes from truth and predictions, errors from those of all methods together.
 fn scale_of(band: usize, truth: &Array3<f32>, images: &[Array3<f32>]) -> BandScale {
     let truth = truth.index_axis(Axis(0), band);
     let mut errors = Vec::new();
+    let mut values: Vec<f32> = truth.iter().copied().filter(|v| v.is_finite()).collect();
+    let ends = |values: &mut Vec<f32>, beyond: f64| {
+        let (low, high) = (quantile(values, beyond), quantile(values, 1.0 - beyond));
+        (low, high.max(low + smallest_step(low, high)))
+    };
+    let greys = ends(&mut values, BEYOND);
     for image in images {
         let image = image.index_axis(Axis(0), band);
+        values.extend(image.iter().filter(|v| v.is_finite()));
         errors.extend(image.iter().zip(truth).map(|(p, t)| (p - t).abs()).filter(|d| d.is_finite()));
     }
-    let mut values: Vec<f32> = truth.iter().copied().filter(|v| v.is_finite()).collect();
-    let (low, high) = (quantile(&mut values, BEYOND), quantile(&mut values, 1.0 - BEYOND));
-    let error = quantile(&mut errors, 1.0 - 2.0 * BEYOND);
-    let smallest = f32::EPSILON.max(1e-6 * low.abs().max(high.abs()));
-    BandScale { band, values: (low, high.max(low + smallest)), error: error.max(smallest) }
+    let error = quantile(&mut errors, 1.0 - 2.0 * BEYOND).max(smallest_step(greys.0, greys.1));
+    BandScale { band, values: greys, axes: ends(&mut values, 0.5 * BEYOND), error }
+}
+
+/// A step that tells values between `low` and `high` apart.
+fn smallest_step(low: f32, high: f32) -> f32 {
+    f32::EPSILON.max(1e-6 * low.abs().max(high.abs()))
 }
 
 /// The value at a part (0..1) of the sorted values; 0 when there is none.
@@ -195,15 +208,6 @@ fn composite_bands(wavelengths: &[Option<f64>]) -> Option<[usize; 3]> {
 /// `value` between `low` and `high`, as a whole number of shades.
 fn shade(value: f32, low: f32, high: f32) -> f32 {
     (((value - low) / (high - low)).clamp(0.0, 1.0) * SHADES).round() / SHADES
-}
-
-fn composite_of(image: &Array3<f32>, stretch: &Stretch) -> Picture {
-    let mut shaded = image.clone();
-    for k in 0..3 {
-        let (low, high) = (stretch.low[k], stretch.high[k]);
-        shaded.index_axis_mut(Axis(0), stretch.bands[k]).mapv_inplace(|v| low + (high - low) * shade(v, low, high));
-    }
-    composite(shaded.view(), stretch)
 }
 
 fn grey(band: ArrayView2<'_, f32>, (low, high): (f32, f32)) -> Picture {

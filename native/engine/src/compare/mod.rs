@@ -325,7 +325,7 @@ impl Run<'_> {
         (attempt.cpu_seconds, attempt.seconds) = (clock.cpu_seconds(), clock.seconds());
         match outcome {
             Ok(report) if report.predicted_fraction > 0.0 => {
-                attempt.memory_bytes = report.memory_bytes;
+                attempt.memory_bytes = report.memory_bytes.saturating_sub(self.held_bytes);
                 Ok((attempt, Some(spool)))
             }
             Ok(_) => {

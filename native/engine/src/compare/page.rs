@@ -162,12 +162,12 @@ const BAR_COLOURS: [&str; 4] = ["#4477aa", "#ccbb44", "#66ccee", "#aa3377"];
 
 /// Bars of the skill against each baseline; the axis goes from −1 to 1, a bar that would leave it ends there.
 fn skill_chart(c: &Comparison) -> String {
-    const LEFT: f64 = 260.0;
-    const HALF: f64 = 260.0;
+    const LEFT: f64 = 230.0;
+    const HALF: f64 = 250.0;
     const ROOM: f64 = 60.0;
-    const BAR: f64 = 11.0;
-    const GAP: f64 = 14.0;
-    const TOP: f64 = 34.0;
+    const BAR: f64 = 14.0;
+    const GAP: f64 = 16.0;
+    const TOP: f64 = 36.0;
     let methods: Vec<_> = c.scored().filter(|(m, _)| !m.baseline).collect();
     if methods.is_empty() || c.baselines.is_empty() {
         return String::new();
@@ -193,7 +193,12 @@ fn skill_chart(c: &Comparison) -> String {
     for tick in [-1.0, -0.5, 0.0, 0.5, 1.0] {
         let (x, colour) = (zero + HALF * tick, if tick == 0.0 { "#777" } else { "#ddd" });
         let _ = write!(svg, "<line x1=\"{x}\" y1=\"{}\" x2=\"{x}\" y2=\"{bottom}\" stroke=\"{colour}\"/>", TOP - 8.0);
-        let _ = write!(svg, "<text x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{tick}</text>", bottom + 16.0);
+        let _ = write!(
+            svg,
+            "<text x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            bottom + 16.0,
+            tick.to_string().replace('-', "−")
+        );
     }
     for (row, (method, scores)) in methods.iter().enumerate() {
         let top = TOP + step * row as f64;
@@ -205,7 +210,7 @@ fn skill_chart(c: &Comparison) -> String {
         );
         for (k, baseline) in c.baselines.iter().enumerate() {
             if let Some(skill) = skill_of(scores, baseline).and_then(|s| s.skill) {
-                svg.push_str(&bar(zero, HALF, top + BAR * k as f64, BAR - 2.0, skill, BAR_COLOURS[k % BAR_COLOURS.len()]));
+                svg.push_str(&bar(zero, HALF, top + BAR * k as f64, BAR - 3.0, skill, BAR_COLOURS[k % BAR_COLOURS.len()]));
             }
         }
     }
@@ -220,7 +225,7 @@ fn bar(zero: f64, half: f64, y: f64, height: f64, skill: f64, colour: &str) -> S
     format!(
         "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"{height}\" fill=\"{colour}\"/>\
          <text x=\"{end:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
-        y + height,
+        y + height - 0.5,
         signed(Some(skill))
     )
 }
@@ -244,23 +249,28 @@ fn accuracy(c: &Comparison) -> String {
         let predicted = if partly { format!("{} of {} folds", m.folds_scored, c.folds.len()) } else { percent(m.valid_fraction) };
         let mut cells = vec![Cell::plain(predicted), Cell::smallest(s.rmse, &rmse, d)];
         cells.extend([s.mae, s.bias].map(|v| Cell::plain(number(v, d))));
-        cells.extend([s.rrmse, s.r, s.r2, s.ssim].map(|v| Cell::plain(number(v, 4))));
-        cells.extend([number(s.psnr, 2), number(s.uiqi, 4)].map(Cell::plain));
-        cells.extend([a.overall.sam_deg, a.overall.ergas].map(|v| Cell::plain(number(v, 3))));
+        cells.extend([s.rrmse, s.r, s.r2, s.ssim].map(|v| Cell::plain(number(v, 3))));
+        cells.extend([number(s.psnr, 1), number(s.uiqi, 3)].map(Cell::plain));
+        cells.extend([a.overall.sam_deg, a.overall.ergas].map(|v| Cell::plain(number(v, 2))));
         cells
     }));
     if c.bands.len() > 1 {
         let bands = 0..c.bands.len();
         let per_band: Vec<Vec<Option<f64>>> = bands.clone().map(|b| c.scored().map(|(m, _)| band_rmse(m, b)).collect()).collect();
         let d = decimals(&per_band.iter().flatten().copied().collect::<Vec<_>>());
-        out.push_str("<h3>RMSE band by band</h3>\n");
+        let bias: Vec<_> = c.scored().flat_map(|(_, a)| a.bands.iter().map(|b| b.scores.bias)).collect();
+        let bias_d = decimals(&bias);
+        out.push_str("<div class=\"beside\"><div><h3>RMSE</h3>\n");
         out.push_str(&table(c, &c.bands, |m, _| {
             bands.clone().map(|b| Cell::smallest(band_rmse(m, b), &per_band[b], d)).collect()
         }));
-        out.push_str("<h3>SSIM band by band</h3>\n");
-        out.push_str(&table(c, &c.bands, |_, a| a.bands.iter().map(|b| Cell::plain(number(b.scores.ssim, 4))).collect()));
-        out.push_str("<h3>Bias band by band</h3>\n");
-        out.push_str(&table(c, &c.bands, |_, a| a.bands.iter().map(|b| Cell::plain(number(b.scores.bias, d))).collect()));
+        out.push_str("</div><div><h3>Bias</h3>\n");
+        out.push_str(&table(c, &c.bands, |_, a| a.bands.iter().map(|b| Cell::plain(number(b.scores.bias, bias_d))).collect()));
+        out.push_str("</div><div><h3>R</h3>\n");
+        out.push_str(&table(c, &c.bands, |_, a| a.bands.iter().map(|b| Cell::plain(number(b.scores.r, 3))).collect()));
+        out.push_str("</div><div><h3>SSIM</h3>\n");
+        out.push_str(&table(c, &c.bands, |_, a| a.bands.iter().map(|b| Cell::plain(number(b.scores.ssim, 3))).collect()));
+        out.push_str("</div></div>\n");
     }
     out
 }
@@ -273,26 +283,29 @@ fn by_fold(c: &Comparison) -> String {
     let header: Vec<String> = c.folds.iter().map(|f| f.label.clone()).collect();
     let mut out = String::from("<h2>Fold by fold</h2>\n<p>RMSE over all bands, by the pair that was held back.</p>\n");
     out.push_str(&table(c, &header, |m, _| folds.clone().map(|f| Cell::smallest(rmse(m, f), &all[f], d)).collect()));
-    out.push_str("<div class=\"wide\"><table><tr><th>Fold</th><th>compared</th><th>truth</th><th>coarse image</th></tr>\n");
+    out.push_str("<table class=\"folds\"><tr><th>Held back</th><th>Compared</th><th>Truth</th><th>Coarse image</th></tr>\n");
     for fold in &c.folds {
         let part = (fold.truth_samples > 0).then(|| fold.compared_samples as f64 / fold.truth_samples as f64);
         let _ = writeln!(
             out,
-            "<tr><td>{}</td><td>{}</td><td class=\"text\">{}</td><td class=\"text\">{}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             Escaped(&fold.label),
             percent(part),
             Escaped(&fold.fine),
             Escaped(&fold.coarse)
         );
     }
-    out.push_str("</table></div>\n<p class=\"note\">Compared: the part of the truth's valid samples that every method predicts, on which all are scored.</p>\n");
+    out.push_str(
+        "</table>\n<p class=\"note\">Compared: the part of the truth's valid samples that every method predicts, on which all are scored.</p>\n",
+    );
     out
 }
 
 fn cost(c: &Comparison) -> String {
     let header = ["processor s", "wall-clock s", "memory MiB", "predicted from"].map(String::from);
     let mut out = format!(
-        "<h2>Time and memory</h2>\n<p>Of one prediction, mean over the folds, with {}; the memory is the engine's estimate.</p>\n",
+        "<h2>Time and memory</h2>\n<p>Of one prediction, mean over the folds, with {}. Memory is the engine's estimate for tiles and working \
+         arrays, without GDAL's cache.</p>\n",
         plural(c.threads, "thread")
     );
     out.push_str(&table(c, &header, |m, _| {
@@ -345,7 +358,7 @@ fn fold_maps(c: &Comparison, fold: &FoldFigures) -> String {
     let mut out = format!("<h3>Held back: {}</h3>\n", Escaped(&held.label));
     let mut said = Vec::new();
     if fold.step > 1 {
-        said.push(format!("every {}th row and column is shown", fold.step));
+        said.push(format!("one row and column in {} is shown", fold.step));
     }
     if let Some(rgb) = fold.rgb {
         let names: Vec<&str> = rgb.iter().map(|&b| c.bands[b].as_str()).collect();
@@ -366,13 +379,13 @@ fn fold_maps(c: &Comparison, fold: &FoldFigures) -> String {
     }
     for (uri, scale) in fold.truth.bands.iter().zip(&fold.bands) {
         let name = &c.bands[scale.band];
-        out.push_str(&figure(uri, &format!("truth, {name}"), &format!("{}{}", Escaped(name), grey_legend(scale)), ""));
-    }
-    if single {
-        out.push_str(&legend(&fold.bands[0]));
+        out.push_str(&figure(uri, &format!("truth, {name}"), &format!("{}{}", Escaped(name), legend(scale)), ""));
     }
     out.push_str("</div>\n");
-    for method in &fold.methods {
+    let rank = |m: &&MethodFigures| c.methods.iter().position(|known| known.name == m.name);
+    let mut methods: Vec<&MethodFigures> = fold.methods.iter().collect();
+    methods.sort_by_key(rank);
+    for method in methods {
         let _ = write!(out, "{open}{}", method_maps(c, fold, method, single));
         out.push_str("</div>\n");
     }
@@ -403,7 +416,7 @@ fn method_maps(c: &Comparison, fold: &FoldFigures, method: &MethodFigures, singl
         out.push_str(&figure(uri, &format!("{label}, error, {name}"), &caption, ""));
     }
     if !single {
-        out.push_str("<div></div><div></div>");
+        out.push_str("<div></div><div class=\"note\">prediction (up) against truth (right)</div>");
     }
     for (uri, scale) in method.plots.iter().zip(&fold.bands) {
         let name = &c.bands[scale.band];
@@ -426,34 +439,26 @@ fn figure(uri: &str, alt: &str, caption: &str, class: &str) -> String {
     format!("<figure{class}><img src=\"{uri}\" alt=\"{}\"><figcaption>{caption}</figcaption></figure>", Escaped(alt))
 }
 
-/// Ends of the grey scale of a band, and below of its errors.
-fn grey_legend(scale: &BandScale) -> String {
-    let (low, high) = scale.values;
-    let ends = |left: String, right: String| format!("<span class=\"bar\"><span>{left}</span><span>{right}</span></span>");
-    format!(
-        "<div class=\"ramp\" style=\"background: linear-gradient(to right, #000, #fff)\"></div>{}{}",
-        ends(short(low), short(high)),
-        error_legend(scale)
-    )
-}
-
-fn error_legend(scale: &BandScale) -> String {
+/// The colour scales of a band: of its values, of its errors, and the ends of the axes of its plots.
+fn legend(scale: &BandScale) -> String {
     let stops: Vec<String> = (0..=8)
         .map(|k| {
             let [r, g, b] = ColourMap::Difference.rgb(k as f32 / 8.0);
             format!("rgb({r},{g},{b})")
         })
         .collect();
+    let ramp = |colours: &str, ends: &[String]| {
+        let ends: String = ends.iter().map(|e| format!("<span>{e}</span>")).collect();
+        format!("<span class=\"ramp\" style=\"background: linear-gradient(to right, {colours})\"></span><span class=\"bar\">{ends}</span>")
+    };
+    let error = short(scale.error);
     format!(
-        "error<div class=\"ramp\" style=\"background: linear-gradient(to right, {})\"></div>\
-         <span class=\"bar\"><span>−{e}</span><span>0</span><span>+{e}</span></span>",
-        stops.join(", "),
-        e = short(scale.error)
+        "{}error{}plots from {} to {}",
+        ramp("#000, #fff", &[short(scale.values.0), short(scale.values.1)]),
+        ramp(&stops.join(", "), &[format!("−{error}"), "0".into(), format!("+{error}")]),
+        short(scale.axes.0),
+        short(scale.axes.1)
     )
-}
-
-fn legend(_: &BandScale) -> String {
-    "<div></div><div></div>".into()
 }
 
 /// A number with three significant digits.

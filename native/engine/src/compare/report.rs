@@ -72,7 +72,7 @@ pub struct FoldScores {
     pub cpu_seconds: Option<f64>,
     /// Wall-clock seconds.
     pub seconds: f64,
-    /// Estimated memory of the run in bytes.
+    /// Estimated memory of the run in bytes, without what all methods share: GDAL's cache and the coarse images.
     pub memory_bytes: u64,
     /// Why there is no prediction.
     pub error: Option<Problem>,
@@ -103,7 +103,7 @@ pub struct MethodScores {
     pub cpu_seconds: Option<f64>,
     /// Wall-clock seconds of a prediction, mean over the folds.
     pub seconds: Option<f64>,
-    /// Estimated memory of a prediction in bytes, the largest of the folds.
+    /// Estimated memory of a prediction in bytes, the largest of the folds; see [`FoldScores::memory_bytes`].
     pub memory_bytes: Option<u64>,
     /// Fold by fold.
     pub folds: Vec<FoldScores>,

@@ -131,3 +131,82 @@ fn score_block(truth: Truth<'_>, predictions: &[&Spool], data_range: f64, region
     }
     Ok(scored)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::Sink;
+    use proptest::prelude::*;
+    use stfusion_core::memory::{MemoryPair, MemoryScene};
+    use stfusion_core::metrics::{assess, Assessment};
+
+    const SIZE: (usize, usize, usize) = (2, 300, 280);
+
+    /// An image with gaps that differ by `seed`.
+    fn image(seed: u32) -> Array3<f32> {
+        Array3::from_shape_fn(SIZE, |(b, r, c)| {
+            let noise =
+                (b as u32 * 7919 + r as u32 * 104_729 + c as u32 * 1299 + seed * 15_485_863).wrapping_mul(2_654_435_761) >> 8;
+            let gap = (r / 30 * 31 + c / 30 * 17 + b * 5 + seed as usize * 3) % 12 == 0;
+            if gap {
+                f32::NAN
+            } else {
+                0.2 + 0.1 * b as f32 + (noise % 1000) as f32 * 1e-4 + seed as f32 * 0.01
+            }
+        })
+    }
+
+    fn spool(image: &Array3<f32>) -> Spool {
+        let mut spool = Spool::new(SIZE.0, SIZE.1, SIZE.2).unwrap();
+        spool.write(Region::whole(SIZE.1, SIZE.2), image.view(), None).unwrap();
+        spool
+    }
+
+    fn scores(assessor: &Assessor) -> Assessment {
+        assessor.finish(&[], &[], None)
+    }
+
+    fn scored(truth: &Array3<f32>, predictions: &[Array3<f32>], budget: u64, threads: usize) -> Scored {
+        let pair = || MemoryPair { date: None, fine: truth.view(), coarse: truth.view(), classes: None };
+        let scene = MemoryScene::new(vec![pair(), pair()], None, truth.view(), None).unwrap();
+        let spools: Vec<Spool> = predictions.iter().map(spool).collect();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            score(Truth { scene: &scene, held: 1 }, &spools.iter().collect::<Vec<_>>(), 1.0, budget, &Cancel::new(), &|_| {})
+                .unwrap()
+        })
+    }
+
+    #[test]
+    fn methods_are_scored_on_the_samples_that_all_predict_and_the_truth_has() {
+        let (truth, predictions) = (image(0), [image(1), image(2)]);
+        let found = scored(&truth, &predictions, u64::MAX, 2);
+        let mut common = truth.clone();
+        predictions.iter().for_each(|p| common.zip_mut_with(p, |t, p| *t = if p.is_nan() { f32::NAN } else { *t }));
+        let count = |a: &Array3<f32>| a.iter().filter(|v| !v.is_nan()).count() as u64;
+        assert_eq!((found.truth, found.compared), (count(&truth), count(&common)));
+        for (k, prediction) in predictions.iter().enumerate() {
+            let both = prediction.iter().zip(&truth).filter(|(p, t)| !p.is_nan() && !t.is_nan()).count() as u64;
+            assert_eq!(found.valid[k], both);
+            let whole = Block::whole(prediction.view(), common.view(), Vec::new());
+            let expected = assess(&whole, &[], &[], None, Some(1.0)).unwrap().overall.scores;
+            let own = scores(&found.assessors[k]).overall.scores;
+            assert_eq!(own.n, expected.n);
+            for (a, b) in [(own.rmse, expected.rmse), (own.ssim, expected.ssim), (own.r, expected.r), (own.bias, expected.bias)] {
+                assert!((a.unwrap() - b.unwrap()).abs() < 1e-12, "{a:?} {b:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(6))]
+        #[test]
+        fn scores_depend_neither_on_memory_nor_on_threads(seed in 3u32..40, budget in 0u64..(64 << 20), threads in 1usize..4) {
+            let (truth, predictions) = (image(0), [image(seed), image(seed + 1)]);
+            let (a, b) = (scored(&truth, &predictions, u64::MAX, 1), scored(&truth, &predictions, budget, threads));
+            for (a, b) in a.assessors.iter().zip(&b.assessors) {
+                prop_assert_eq!(scores(a), scores(b), "bit for bit");
+            }
+        }
+    }
+}
