@@ -78,7 +78,7 @@ fn a_reader_that_goes_away_is_no_failure_and_a_full_one_is() {
 fn every_sub_command_has_a_page_of_help() {
     let place = Place::new();
     let help = place.run(&["--help"]).succeeded().stdout;
-    for name in ["fuse", "methods", "info", "assess", "rerun", "job", "demo", "check"] {
+    for name in ["fuse", "methods", "info", "assess", "compare", "rerun", "job", "demo", "check"] {
         assert!(help.contains(&format!("\n  {name} ")), "{name}");
         let page = place.run(&[name, "--help"]).succeeded();
         assert!(page.stdout.contains(&format!("Usage: stfusion {name}")) && page.stderr.is_empty(), "{page:?}");

@@ -74,6 +74,20 @@ def test_files(scene, files, with_files, monkeypatch, capsys):
     assert "nearest_pair" in json.dumps(names["scores"])
 
 
+def test_compare_methods(scene, files, with_files, monkeypatch, capsys):
+    monkeypatch.chdir(files.folder)
+    days = ((scene.date, scene.fine, scene.coarse), (scene.target_date, scene.truth, scene.target))
+    pairs = [
+        {"date": day, "fine": files.write(f"f{day}.tif", fine), "coarse": files.write(f"c{day}.tif", coarse)}
+        for day, fine, coarse in days
+    ]
+    (files.folder / "pairs.stf").write_text(json.dumps({"stfusion": 1, "method": "starfm", "pairs": pairs}))
+    names = run(code_of("docs/python.md", "Compare methods"), stfusion=stfusion)
+    assert capsys.readouterr().out.startswith("On your 2 pairs, ")
+    assert {"starfm", "starfm:window=31"} < {m["name"] for m in names["found"]["methods"]}
+    assert (files.folder / "comparison.html").exists()
+
+
 def test_xarray(arrays, scene):
     names = run(
         code_of("docs/python.md", "xarray"),

@@ -28,6 +28,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use stfusion_core::method::{Request, Scene};
+use stfusion_core::metrics::Assessor;
 use stfusion_core::source::{GridOptions, TargetSource};
 use stfusion_core::{Cancel, Error, ErrorKind, Result};
 use stfusion_raster::RasterScene;
@@ -92,6 +93,9 @@ pub fn compare(job: &Job, options: &CompareOptions, context: &Context, progress:
     check_pairs(job)?;
     let candidates = candidates::resolve(job, &options.methods)?;
     job.device.resolve()?;
+    if let Some(range) = options.data_range {
+        Assessor::new(1, 0, range)?;
+    }
     check_outputs(job, options)?;
     let cache = context.limit_gdal_cache();
     let cancel = Cancel::new();
@@ -258,6 +262,10 @@ impl Run<'_> {
         let mut spools: Vec<(usize, Spool)> = Vec::new();
         for (k, candidate) in self.candidates.iter().enumerate() {
             let span = unit * weight(candidate);
+            // a method may be done before its run tells anything
+            if !progress(from, &candidate.label) {
+                return Err(Error::cancelled());
+            }
             let scene = FoldScene::new(self.scenes.of(k), held, candidate.method.info());
             facts.warn(gap_warnings(scene.info()).into_iter().map(|w| format!("{}: {w}", fold.label)));
             let (attempt, spool) = self.attempt(candidate, &scene, &mut |f, _| progress(from + span * f, &candidate.label))?;
