@@ -136,7 +136,8 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let mut record = Record::begin();
     print!("{}", record.heading());
-    let names: &[&str] = if name == "all" { &["starfm", "classical", "nearest", "assess", "scaling", "io", "memory"] } else { &[name] };
+    let names: &[&str] =
+        if name == "all" { &["starfm", "classical", "nearest", "assess", "scaling", "io", "memory"] } else { &[name] };
     for name in names {
         let defaults = command().get_matches_from(["stfusion-bench", name]);
         let options = defaults.subcommand().filter(|_| names.len() > 1).map_or(options, |(_, m)| m);

@@ -9,6 +9,7 @@ import shlex
 from .dates import iso_date
 
 SCENE_COLUMNS = ("role", "date", "path", "mask", "sensor")
+PAIR_KEYS = ("fine", "coarse", "date", "fine_mask", "coarse_mask", "classes", "objects")
 
 
 class BadJob(Exception):
@@ -31,10 +32,7 @@ def fuse_job(method, values):
     if mask:
         target["coarse_mask"] = mask
     options = dict(values.get("OPTIONS") or {})
-    grid = {key: options.pop(key) for key in ("coarse_resampling", "ignore_units") if key in options}
-    bands = _band_map(values.get("FINE_BANDS") or [], values.get("COARSE_BANDS") or [])
-    if bands:
-        grid["bands"] = bands
+    grid = _grid(values, options)
     output = {"path": values["OUTPUT"], "overwrite": True}
     if "format" in options:
         output["format"] = options.pop("format")
@@ -50,6 +48,70 @@ def fuse_job(method, values):
         job["grid"] = grid
     job.update(options)
     return job
+
+
+def _grid(values, options):
+    """Return the job's grid options, taken out of `options` and from the bands."""
+    grid = {key: options.pop(key) for key in ("coarse_resampling", "ignore_units") if key in options}
+    bands = _band_map(values.get("FINE_BANDS") or [], values.get("COARSE_BANDS") or [])
+    if bands:
+        grid["bands"] = bands
+    return grid
+
+
+def compare_job(values):
+    """Return the job whose pairs are compared; `values` as for `fuse_job`, with lists for `INPUT`, `COARSE` and `DATES`."""
+    fine, coarse, dates = (values.get(name) or [] for name in ("INPUT", "COARSE", "DATES"))
+    if len(fine) != len(coarse):
+        raise BadJob(
+            "Fine images and coarse images must be as many, in the same order, one of each for a day; "
+            f"got {len(fine)} and {len(coarse)}"
+        )
+    if len(dates) not in (0, len(fine)):
+        raise BadJob(
+            f"Dates must be as many as fine images, in the same order, or be left empty; got {len(dates)} for {len(fine)} images"
+        )
+    days = dates or [None] * len(fine)
+    pairs = [_without_none({"date": day, "fine": f, "coarse": c}) for day, f, c in zip(days, fine, coarse)]
+    if values.get("SCENE_TABLE"):
+        pairs += scene_pairs(values["SCENE_TABLE"])
+    if len(pairs) < 2:
+        raise BadJob(
+            "Give the fine and the coarse images of at least two days: each day in turn is held back as the truth and predicted "
+            f"from the others; got {len(pairs)}"
+        )
+    options = dict(values.get("OPTIONS") or {})
+    grid = _grid(values, options)
+    job = {"stfusion": 1, "method": "coarse_increment", "pairs": pairs}
+    if grid:
+        job["grid"] = grid
+    job.update(options)
+    return job
+
+
+def compare_options(values):
+    """Return what to compare and where to write it."""
+    options = {"methods": list(values.get("METHODS") or []), "overwrite": True}
+    options.update(_without_none({"report": values.get("OUTPUT"), "csv": values.get("CSV")}))
+    return options
+
+
+def compare_command(job, options):
+    """Return the lines that make the same comparison in a terminal; see `fuse_command`."""
+    words = ["stfusion", "compare"]
+    pairs = [_keys(pair, PAIR_KEYS) for pair in job["pairs"]]
+    lines = []
+    if None in pairs:
+        words.append("job.stf")
+        lines = ["with job.stf:", *_job_lines(job)]
+    else:
+        words += [word for pair in pairs for word in ("--pair", pair)] + _grid_words(job) + _running_words(job)
+    for method in options["methods"]:
+        words += ["--method", method]
+    for key in ("report", "csv"):
+        if key in options:
+            words += [f"--{key}", options[key]]
+    return [shlex.join([*words, "--overwrite"]), *lines]
 
 
 def _pair(values, suffix):
@@ -158,32 +220,44 @@ def _without_none(items):
 def fuse_command(job):
     """Return the lines that do the same in a terminal: one command, or a job file and a command where no flag says it."""
     words = ["stfusion", "fuse", "--method", job["method"]]
-    images = [_keys(pair, ("fine", "coarse", "date", "fine_mask", "coarse_mask", "classes", "objects")) for pair in job["pairs"]]
+    images = [_keys(pair, PAIR_KEYS) for pair in job["pairs"]]
     images.append(_keys(job["target"], ("coarse", "date", "coarse_mask")))
     if None in images:
-        return ["stfusion fuse job.stf", "with job.stf:"] + json.dumps(job, indent=2, ensure_ascii=False).splitlines()
+        return ["stfusion fuse job.stf", "with job.stf:", *_job_lines(job)]
     for pair in images[:-1]:
         words += ["--pair", pair]
     words += ["--target", images[-1]]
     for key, value in job.get("parameters", {}).items():
         words += ["--param", f"{key}={_text(value)}"]
-    grid, output = job.get("grid", {}), job["output"]
-    if "coarse_resampling" in grid:
-        words += ["--resampling", grid["coarse_resampling"]]
-    if "bands" in grid:
-        words += ["--bands", ",".join(f"{fine}={coarse}" for fine, coarse in grid["bands"])]
-    if grid.get("ignore_units"):
-        words.append("--ignore-units")
+    output = job["output"]
+    words += _grid_words(job)
     if "format" in output:
         words += ["--of", output["format"]]
     for option in output.get("creation_options", []):
         words += ["--co", option]
     if "support" in output:
         words += ["--support", output["support"]]
-    for key in ("threads", "memory", "device"):
-        if key in job:
-            words += [f"--{key}", str(job[key])]
+    words += _running_words(job)
     return [shlex.join(words + ["--overwrite", "-o", output["path"]])]
+
+
+def _job_lines(job):
+    return json.dumps(job, indent=2, ensure_ascii=False).splitlines()
+
+
+def _grid_words(job):
+    grid, words = job.get("grid", {}), []
+    if "coarse_resampling" in grid:
+        words += ["--resampling", grid["coarse_resampling"]]
+    if "bands" in grid:
+        words += ["--bands", ",".join(f"{fine}={coarse}" for fine, coarse in grid["bands"])]
+    if grid.get("ignore_units"):
+        words.append("--ignore-units")
+    return words
+
+
+def _running_words(job):
+    return [word for key in ("threads", "memory", "device") if key in job for word in (f"--{key}", str(job[key]))]
 
 
 def _keys(images, keys):

@@ -165,6 +165,11 @@ class Library:
         """Assess a prediction as `request` (a dict) says and return the scores; arguments and errors as for `fuse`."""
         return self._json("stf_assess_json", encode(json.dumps(request)), progress=progress, log=log)
 
+    def compare(self, job, options, progress=None, log=None):
+        """Compare methods on the pairs of `job` as `options` say (dicts), and return the result; the rest as for `fuse`."""
+        with Context(self._functions, progress, log) as context, context.job(json.dumps(job)) as made:
+            return context.json("stf_job_compare_json", made, encode(json.dumps(options)))
+
     def _json(self, function, *arguments, progress=None, log=None):
         with Context(self._functions, progress, log) as context:
             return context.json(function, *arguments)

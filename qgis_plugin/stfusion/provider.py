@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The Processing provider: one algorithm per method of the specification, assessment, and the installation check."""
+"""The Processing provider: one algorithm per method of the specification, assessment, comparison, and the installation check."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from . import settings, specification
 from .algorithms.assess import Assess
+from .algorithms.compare import Compare
 from .algorithms.fuse import Fuse
 from .algorithms.installation import Installation
 
@@ -46,6 +47,7 @@ class StfusionProvider(QgsProcessingProvider):
         for method in specification.load()["methods"]:
             self.addAlgorithm(Fuse(method["id"]))
         self.addAlgorithm(Assess())
+        self.addAlgorithm(Compare())
         self.addAlgorithm(Installation())
 
     def supportedOutputRasterLayerExtensions(self):

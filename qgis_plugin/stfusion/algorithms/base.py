@@ -10,6 +10,7 @@ from .. import settings
 from ..abi import Cancelled, Error
 from ..dates import iso_date
 from ..i18n import tr
+from ..parameters import name_of, read
 
 ICON = str(Path(__file__).resolve().parents[1] / "icon.svg")
 WARNING, INFORMATION = 1, 2
@@ -86,6 +87,36 @@ class StfusionAlgorithm(QgsProcessingAlgorithm):
         """Return the id of an enumeration's value."""
         raw = parameters.get(name)
         return raw if isinstance(raw, str) else self.parameterAsEnumString(parameters, name, context)
+
+    def band_numbers(self, parameters, name, context):
+        """Return the numbers of bands, counted from 1, of a parameter; none when it is left empty."""
+        raw = parameters.get(name)
+        if raw is None or raw == "":
+            return []
+        items = raw if isinstance(raw, (list, tuple)) else str(raw).replace(",", ";").split(";")
+        try:
+            numbers = [int(str(item).strip()) for item in items if str(item).strip()]
+        except ValueError:
+            numbers = [0]
+        if any(n < 1 for n in numbers):
+            raise Refused(
+                tr("{label} must be numbers of bands, counted from 1; got {raw}").format(label=self.label_of(name), raw=raw)
+            )
+        return numbers
+
+    def values_by_id(self, specs, parameters, context):
+        """Return the values of parameters of the specification that differ from their default."""
+        out = {}
+        for spec in specs:
+            name = name_of(spec)
+            raw = parameters.get(name)
+            if raw is not None and not isinstance(raw, (str, bool, int, float, list, tuple)):
+                # an expression or a data-defined value
+                raw = self.parameterAsString(parameters, name, context)
+            value = read(spec, raw)
+            if value is not None and value != spec["default"]:
+                out[spec["id"]] = value
+        return out
 
     def check_images(self, names, parameters, context):
         """Return the parameters with layers for `names`; raise Refused, in the library's words, for one that cannot be opened."""

@@ -7,7 +7,7 @@ from .. import compat, jobs, settings, specification, styling
 from ..abi import Error
 from ..help import method_help
 from ..i18n import tr
-from ..parameters import BadValue, name_of, read
+from ..parameters import BadValue
 from .base import Refused, StfusionAlgorithm
 from .fuse_parameters import definitions
 
@@ -95,46 +95,17 @@ class Fuse(StfusionAlgorithm):
             values[name] = self.choice(parameters, name, context)
         values["MASK_DILATION"] = self.parameterAsInt(parameters, "MASK_DILATION", context)
         for name in ("FINE_BANDS", "COARSE_BANDS"):
-            values[name] = self._band_numbers(parameters, name, context)
+            values[name] = self.band_numbers(parameters, name, context)
         values["CREATION_OPTIONS"] = self.parameterAsString(parameters, "CREATION_OPTIONS", context)
         if self.parameterDefinition("SCENE_TABLE") is not None:
             values["SCENE_TABLE"] = self.parameterAsFile(parameters, "SCENE_TABLE", context)
-        values["PARAMETERS"] = self._by_id(self.method["parameters"], parameters, context)
-        values["OPTIONS"] = self._by_id(specification.load()["options"], parameters, context)
+        values["PARAMETERS"] = self.values_by_id(self.method["parameters"], parameters, context)
+        values["OPTIONS"] = self.values_by_id(specification.load()["options"], parameters, context)
         return values
 
     def _day_of_layer(self, parameters, name, context):
         layer = self.raster(parameters, name, context)
         return None if layer is None else compat.day_of(layer)
-
-    def _band_numbers(self, parameters, name, context):
-        raw = parameters.get(name)
-        if raw is None or raw == "":
-            return []
-        items = raw if isinstance(raw, (list, tuple)) else str(raw).replace(",", ";").split(";")
-        try:
-            numbers = [int(str(item).strip()) for item in items if str(item).strip()]
-        except ValueError:
-            numbers = [0]
-        if any(n < 1 for n in numbers):
-            raise Refused(
-                tr("{label} must be numbers of bands, counted from 1; got {raw}").format(label=self.label_of(name), raw=raw)
-            )
-        return numbers
-
-    def _by_id(self, specs, parameters, context):
-        """Return the values that differ from their default."""
-        out = {}
-        for spec in specs:
-            name = name_of(spec)
-            raw = parameters.get(name)
-            if raw is not None and not isinstance(raw, (str, bool, int, float, list, tuple)):
-                # an expression or a data-defined value
-                raw = self.parameterAsString(parameters, name, context)
-            value = read(spec, raw)
-            if value is not None and value != spec["default"]:
-                out[spec["id"]] = value
-        return out
 
     def prepareAlgorithm(self, parameters, context, feedback):
         # layers belong to the main thread, which this runs on: everything of theirs is read here

@@ -65,7 +65,7 @@ def definitions(method):
     if many:
         more.append(date_parameter("DATE_2", tr("Date of the second pair")))
     if most is None or most >= 3:
-        more.append(_scene_table())
+        more.append(scene_table_parameter(tr("Table of further pairs")))
     more += own[room:]
     more += [definition(spec) for spec in method["parameters"] if spec["advanced"]]
     more += _masks(many)
@@ -119,8 +119,9 @@ def _label_maps(method, many):
     return maps
 
 
-def _scene_table():
-    table = QgsProcessingParameterFile("SCENE_TABLE", tr("Table of further pairs"), optional=True, fileFilter="CSV (*.csv *.txt)")
+def scene_table_parameter(label):
+    """Return the table of pairs."""
+    table = QgsProcessingParameterFile("SCENE_TABLE", label, optional=True, fileFilter="CSV (*.csv *.txt)")
     table.setHelp(
         tr(
             "CSV with the columns role,date,path,mask,sensor, one row for each image. role is fine or coarse; the fine and the "
