@@ -142,7 +142,7 @@ fn skill(c: &Comparison) -> String {
     );
     out.push_str(&skill_chart(c));
     let labels: Vec<String> = c.baselines.iter().map(|b| label_of(c, b)).collect();
-    out.push_str("<h3>All bands</h3>\n");
+    let _ = writeln!(out, "<h3>{}</h3>", everything(c));
     let of = |s: Option<&Skill>| Cell::signed(s.and_then(|s| s.skill));
     out.push_str(&table(c, &labels, |_, a| c.baselines.iter().map(|b| of(skill_of(a, b))).collect()));
     if let (Some(strongest), true) = (c.strongest_baseline(), c.bands.len() > 1) {
@@ -156,6 +156,14 @@ fn skill(c: &Comparison) -> String {
         }));
     }
     out
+}
+
+fn everything(c: &Comparison) -> &'static str {
+    if c.bands.len() > 1 {
+        "All bands and folds"
+    } else {
+        "All folds"
+    }
 }
 
 const BAR_COLOURS: [&str; 4] = ["#4477aa", "#ccbb44", "#66ccee", "#aa3377"];
@@ -242,7 +250,7 @@ fn accuracy(c: &Comparison) -> String {
     let header =
         ["predicted", "RMSE", "MAE", "bias", "rRMSE", "R", "R²", "SSIM", "PSNR", "UIQI", "SAM °", "ERGAS"].map(String::from);
     let rmse: Vec<_> = c.scored().map(|(m, _)| m.rmse()).collect();
-    let mut out = String::from("<h2>Accuracy</h2>\n<h3>All bands and folds</h3>\n");
+    let mut out = format!("<h2>Accuracy</h2>\n<h3>{}</h3>\n", everything(c));
     out.push_str(&table(c, &header, |m, a| {
         let s: &Scores = &a.overall.scores;
         let partly = m.folds_scored < c.folds.len();

@@ -27,7 +27,7 @@ pub(super) fn verdict(methods: &[MethodScores], folds: &[Fold], bands: &[String]
     let pairs = format!("On your {} pairs", folds.len());
     match (fusion, rival, skill) {
         (Some(fusion), Some(rival), Some(skill)) if skill <= 0.0 => text.push_str(&format!(
-            "{pairs}, no method beats {}, which only needs the images themselves: the best of them, {}, has {}. \
+            "{pairs}, no method beats {}: the best of them, {}, has {}. \
              By these figures fusion is not worth running here; other settings, better masks, co-registered images or nearer pairs may change that.",
             the(rival),
             fusion.label,
