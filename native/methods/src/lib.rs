@@ -9,6 +9,7 @@
 pub mod blocks;
 pub mod cases;
 pub mod coarse_increment;
+pub mod fitfc;
 pub mod linear_in_time;
 pub mod nearest_pair;
 pub mod starfm;
@@ -16,8 +17,13 @@ pub mod starfm;
 use stfusion_core::method::Method;
 use stfusion_core::{Error, ErrorKind, Result};
 
-static METHODS: &[&dyn Method] =
-    &[&starfm::Starfm, &nearest_pair::NearestPair, &linear_in_time::LinearInTime, &coarse_increment::CoarseIncrement];
+static METHODS: &[&dyn Method] = &[
+    &starfm::Starfm,
+    &fitfc::FitFc,
+    &nearest_pair::NearestPair,
+    &linear_in_time::LinearInTime,
+    &coarse_increment::CoarseIncrement,
+];
 
 /// Every method, in the order in which lists show them.
 pub fn all() -> &'static [&'static dyn Method] {

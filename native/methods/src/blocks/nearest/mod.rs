@@ -9,7 +9,7 @@
 //! never chosen; around an output pixel that has a `NaN` itself none is.
 //!
 //! The choice is exact: keys are `f32`, planes are added in their order from zero, every operation is rounded for itself, and equal keys are told
-//! apart by distance, then row, then column. So it depends on the planes alone, not on the processor, the tile or the thread.
+//! apart by their positions in the [`Window`]: by distance, then row, then column. So it depends on the planes alone, not on the processor, the tile or the thread.
 //!
 //! How it is found ([`kernel`]): for some vectors of neighbouring output pixels at once, window positions are swept from the centre outwards;
 //! keys below the largest one chosen so far go into sorted lists. About n (1 + ln(N / n)) of N positions get that far when n are

@@ -76,7 +76,7 @@ proptest! {
     #[test]
     fn the_most_similar_pixels_are_those_of_a_full_sort(
         seed in 0u64..10_000, rows in 1usize..14, cols in 1usize..60, half in 0usize..5, most in 1usize..30, count in 1usize..5,
-        gaps in 0.0f32..0.5, values in 1u64..40, squared: bool, law: bool, factor in 0usize..3, tolerance in 0usize..4, required: bool,
+        gaps in 0.0f32..0.5, values in 1u64..40, squared: bool, law: bool, columns: bool, factor in 0usize..3, tolerance in 0usize..4, required: bool,
         corner in (0usize..14, 0usize..60),
     ) {
         let planes_of = |salt: u64| -> Vec<Vec<f32>> {
@@ -103,7 +103,7 @@ proptest! {
         let (row, col) = (corner.0 % rows, corner.1 % cols);
         let region = Region { row, col, rows: rows - row, cols: cols - col };
         for path in paths() {
-            let window = Window::new(half);
+            let window = if columns { Window::by_columns(half) } else { Window::new(half) };
             let factors = window.table(|d| (10.0 + d / half.max(1) as f64) as f32);
             let mut search = Search::new(window, most, if squared { Norm::Squared } else { Norm::Absolute }, path);
             if law {

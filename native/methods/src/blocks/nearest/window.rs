@@ -1,7 +1,7 @@
-//! The offsets of a window, the nearest to its centre first.
+//! The offsets of a window in an order.
 
-/// A square of `2 half + 1` rows and columns. Its *positions* number its pixels in the order of their distance from the centre,
-/// then of their rows, then of their columns; position 0 is the centre.
+/// A square of `2 half + 1` rows and columns. Its *positions* number its pixels; of pixels with equal keys the one with the
+/// smaller position is chosen first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Window {
     half: usize,
@@ -9,12 +9,20 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window with `half` pixels on every side of the centre.
+    /// The window with `half` pixels on every side of the centre. Positions go by distance from the centre, then by rows, then by
+    /// columns; position 0 is the centre.
     pub fn new(half: usize) -> Self {
         let h = half as isize;
         let mut offsets: Vec<_> = (-h..=h).flat_map(|dy| (-h..=h).map(move |dx| (dy, dx))).collect();
         offsets.sort_by_key(|&(dy, dx)| (dy * dy + dx * dx, dy, dx));
         Window { half, offsets }
+    }
+
+    /// The same window whose positions go down the columns, one after the other from the left, as in programs that store images by columns.
+    /// The search takes longer, since the most similar pixels come late.
+    pub fn by_columns(half: usize) -> Self {
+        let h = half as isize;
+        Window { half, offsets: (-h..=h).flat_map(|dx| (-h..=h).map(move |dy| (dy, dx))).collect() }
     }
 
     /// Pixels on every side of the centre.
@@ -50,5 +58,6 @@ mod tests {
         assert_eq!(window.steps(10)[5..], [-11, -9, 9, 11]);
         assert_eq!(window.table(|d| d as f32)[5], 2f32.sqrt());
         assert_eq!(Window::new(0).offsets(), [(0, 0)]);
+        assert_eq!(Window::by_columns(1).offsets()[..4], [(-1, -1), (0, -1), (1, -1), (-1, 0)]);
     }
 }

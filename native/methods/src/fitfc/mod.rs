@@ -1,0 +1,223 @@
+//! Fit-FC: regression model fitting, spatial filtering and residual compensation (Wang and Atkinson 2018).
+//!
+//! ```text
+//! for every coarse pixel and band:   C2 = a C1 + b + R  by least squares over the coarse pixels around        equation 1
+//! for every fine pixel:              F_RM = a F1 + b                    regression model fitting (RM)         equation 2
+//!     n most similar pixels i of its window: smallest Σ_bands (F1(i) − F1)²
+//!     F_SF = Σ W_i F_RM(i),  W_i ~ 1 / (1 + d_i / A)                    spatial filtering (SF)                equations 3 to 6
+//!     r = R interpolated,  F = F_SF + Σ W_i r(i)                        residual compensation (RC)            equations 7, 8
+//! ```
+//! The sums over F_RM and r are one sum over F_RM + r. A variant fits lines to fine pixels, as ImageFusion does.
+//!
+//! Edges: windows end at the border of the scene. A pixel is predicted where its F1, C1 and C2 are valid, from the pair nearest in time
+//! for which they are. A neighbour counts where all of its bands are predicted. A pixel that is invalid in one of the similarity bands
+//! keeps F_RM + r. Where C1 does not vary, a is 1.
+
+pub mod cases;
+pub mod coarse;
+pub mod cpu;
+pub mod fine;
+pub mod line;
+pub mod parameters;
+pub mod reference;
+pub mod residual;
+
+use stfusion_core::method::{
+    check_needs, Cost, Family, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo, TileIn,
+    TileOut,
+};
+use stfusion_core::source::Resampling;
+use stfusion_core::{Error, ErrorKind, Exec, Result};
+
+use crate::blocks::coarse_grid::CoarseGrid;
+use crate::blocks::nearest::{Norm, Search, Window};
+use crate::blocks::pair_order;
+use crate::blocks::simd::Path;
+use cpu::{Lines, PairLines};
+use parameters::{Regression, Ties};
+use residual::Residual;
+
+pub use parameters::Parameters;
+
+static INFO: MethodInfo = MethodInfo {
+    id: "fitfc",
+    label: "Fit-FC",
+    summary: "Local regression between the coarse images, applied to the fine image, averaged over similar pixels, residuals added",
+    family: Family::WeightFunction,
+    tags: &["regression model fitting", "spatial filtering", "residual compensation", "Sentinel-2", "Sentinel-3", "similar pixels"],
+    references: &[Reference {
+        citation: "Wang, Q., Atkinson, P. M. (2018). Spatio-temporal fusion for daily Sentinel-2 images. Remote Sensing of Environment 204, \
+                   31-42",
+        doi: "10.1016/j.rse.2017.10.046",
+    }],
+    min_pairs: 1,
+    max_pairs: None,
+    needs_dates: false,
+    accepts_classes: false,
+    coarse_resampling: Resampling::Nearest,
+    promises: Promises { keeps_unchanged: false, bands_apart: false },
+    parameters: Parameters::SPECS,
+    readme: include_str!("README.md"),
+};
+
+/// See the [module](self).
+#[derive(Debug, Clone, Copy)]
+pub struct FitFc;
+
+impl Method for FitFc {
+    fn info(&self) -> &'static MethodInfo {
+        &INFO
+    }
+
+    fn plan(&self, request: &Request<'_>) -> Result<Box<dyn Plan>> {
+        plan(request, None)
+    }
+}
+
+/// Fit-FC on a chosen path, whatever the environment says: for tests that compare paths. The path must be available.
+#[derive(Debug, Clone, Copy)]
+pub struct FitFcOn(pub Path);
+
+impl Method for FitFcOn {
+    fn info(&self) -> &'static MethodInfo {
+        &INFO
+    }
+
+    fn plan(&self, request: &Request<'_>) -> Result<Box<dyn Plan>> {
+        plan(request, Some(self.0))
+    }
+}
+
+fn plan(request: &Request<'_>, path: Option<Path>) -> Result<Box<dyn Plan>> {
+    let scene = request.scene;
+    check_needs(&INFO, scene)?;
+    let parameters = Parameters::from_values(request.values)?;
+    let grid = CoarseGrid::of_scene(scene, parameters.scale, INFO.label)?;
+    if let Some(band) = parameters.similarity_bands.iter().find(|&&b| b > scene.bands as i64) {
+        return Err(Error::new(
+            ErrorKind::Parameter,
+            format!("Similarity band {band} does not exist; the images have {} bands", scene.bands),
+        )
+        .with_hint(format!("Give similarity_bands numbers between 1 and {}, or leave it empty.", scene.bands)));
+    }
+    Ok(Box::new(Planned { parameters, grid, scene: scene.clone(), path }))
+}
+
+#[derive(Debug)]
+struct Planned {
+    parameters: Parameters,
+    grid: CoarseGrid,
+    scene: SceneInfo,
+    /// `None`: what the environment allows.
+    path: Option<Path>,
+}
+
+impl Planned {
+    fn half(&self) -> usize {
+        (self.parameters.window / 2) as usize
+    }
+
+    /// Pixels on every side of the regression window: coarse or fine ones.
+    fn reach(&self) -> usize {
+        let side = self.parameters.regression_window;
+        match self.parameters.regression {
+            Regression::Coarse => (side / 2.0) as usize,
+            Regression::Fine => ((side * self.grid.scale as f64 - 1.0) / 2.0).round() as usize,
+        }
+    }
+
+    fn similarity_bands(&self) -> Vec<usize> {
+        match self.parameters.similarity_bands.as_slice() {
+            [] => (0..self.scene.bands).collect(),
+            bands => bands.iter().map(|&b| b as usize - 1).collect(),
+        }
+    }
+
+    fn search(&self, path: Path) -> Search {
+        let window = match self.parameters.ties {
+            Ties::Nearest => Window::new(self.half()),
+            Ties::Columns => Window::by_columns(self.half()),
+        };
+        Search::new(window, self.parameters.neighbours as usize, Norm::Squared, path)
+    }
+
+    /// Lines and residuals of one pair.
+    fn lines(&self, scene: &dyn Scene, pair: usize, exec: &Exec<'_>) -> Result<PairLines> {
+        let (lines, residuals) = match self.parameters.regression {
+            Regression::Coarse => {
+                let (first, target) = coarse::images(&self.grid, scene, pair, exec)?;
+                let fitted = coarse::fit(&self.grid, first.view(), target.view(), self.reach(), exec.cancel)?;
+                (Lines::Coarse(fitted.lines), Some(fitted.residuals))
+            }
+            Regression::Fine => {
+                let residuals = match self.parameters.residual {
+                    true => Some(fine::residuals(&self.grid, scene, pair, self.reach(), exec)?),
+                    false => None,
+                };
+                (Lines::Fine { half: self.reach() }, residuals)
+            }
+        };
+        let residual = residuals.filter(|_| self.parameters.residual).map(|cells| Residual::new(cells.view(), self.grid.scale));
+        Ok(PairLines { pair, lines, residual })
+    }
+}
+
+impl Plan for Planned {
+    fn cost(&self) -> Cost {
+        let (bands, pairs, cells) = (self.scene.bands, self.scene.pairs.len(), self.grid.cells());
+        let rim = if self.parameters.regression == Regression::Fine { self.reach() } else { 0 };
+        Cost {
+            halo_px: self.half() + rim,
+            // predictions, interpolated residuals, fallbacks, and the support's layer of valid pixels
+            bytes_per_px: 8 * bands + 8,
+            fixed_bytes: self.search(Path::Baseline).bytes(self.similarity_bands().len()),
+            prepared_bytes: pairs * bands * cells * (size_of::<coarse::Fitted>() + size_of::<f32>()),
+        }
+    }
+
+    fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
+        let (path, remark) = self.path.map_or_else(Path::from_environment, |path| (path, None));
+        if let Some(remark) = remark {
+            exec.warn(remark);
+        }
+        let order = pair_order::nearest_first(&self.scene);
+        let mut pairs = Vec::new();
+        for (done, &pair) in order.iter().enumerate() {
+            (exec.progress)(done as f64 / order.len() as f64);
+            pairs.push(self.lines(scene, pair, exec)?);
+        }
+        let importance = self.parameters.spatial_importance.unwrap_or(self.parameters.window as f64 / 2.0);
+        let search = self.search(path);
+        let numbers: Vec<String> = order.iter().map(|k| (k + 1).to_string()).collect();
+        let derived = vec![
+            ("scale".to_string(), self.grid.scale.to_string()),
+            ("pairs".to_string(), numbers.join(" ")),
+            ("vectors".to_string(), path.to_string()),
+        ];
+        let job = cpu::Job {
+            grid: self.grid,
+            pairs,
+            weights: search.window().table(|d| (1.0 / (1.0 + d / importance)) as f32),
+            search,
+            similarity_bands: self.similarity_bands(),
+            scene: (self.scene.rows, self.scene.cols),
+        };
+        Ok(Box::new(Ready { job, derived }))
+    }
+}
+
+#[derive(Debug)]
+struct Ready {
+    job: cpu::Job,
+    derived: Vec<(String, String)>,
+}
+
+impl Prepared for Ready {
+    fn derived(&self) -> Vec<(String, String)> {
+        self.derived.clone()
+    }
+
+    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
+        cpu::run(&self.job, tile, out, exec)
+    }
+}
