@@ -54,6 +54,7 @@ static INFO: MethodInfo = MethodInfo {
     max_pairs: None,
     needs_dates: false,
     accepts_classes: false,
+    accepts_objects: false,
     coarse_resampling: Resampling::Nearest,
     promises: Promises { keeps_unchanged: false, bands_apart: false },
     parameters: Parameters::SPECS,
