@@ -28,6 +28,22 @@ struct Work {
 const WORKS: &[Work] = &[
     Work { method: "starfm", settings: &[], side: 1000, bands: 6, pairs: 1, peer: Some(("original C", 112.0)) },
     Work { method: "starfm", settings: &[], side: 1000, bands: 6, pairs: 2, peer: Some(("original C", 245.0)) },
+    Work {
+        method: "fitfc",
+        settings: &[("window", "51"), ("neighbours", "10")],
+        side: 1000,
+        bands: 6,
+        pairs: 1,
+        peer: Some(("ImageFusion", 72.0)),
+    },
+    Work {
+        method: "fitfc",
+        settings: &[("window", "41"), ("neighbours", "20")],
+        side: 480,
+        bands: 3,
+        pairs: 1,
+        peer: Some(("author's MATLAB", 1099.0)),
+    },
 ];
 
 fn run(work: &Work, scene: &dyn Scene, context: &Context) -> Result<f64, Failure> {
@@ -44,8 +60,7 @@ fn run(work: &Work, scene: &dyn Scene, context: &Context) -> Result<f64, Failure
 
 /// The table of `stfusion-bench classical`; `only` picks one method.
 pub fn section(only: Option<&str>, threads: usize, repeat: usize) -> Result<Section, Failure> {
-    let mut section =
-        Section::new("classical", format!("default parameters on generated images, fastest of {repeat} runs; seconds"));
+    let mut section = Section::new("classical", format!("generated images, fastest of {repeat} runs; seconds"));
     let (one, several) = (context(1)?, context(threads)?);
     for work in WORKS.iter().filter(|w| only.is_none_or(|id| id == w.method)) {
         let scene = RepeatedScene::new(work.side, work.side, work.pairs).with_bands(work.bands);

@@ -222,3 +222,98 @@ impl Prepared for Ready {
         cpu::run(&self.job, tile, out, exec)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{s, Array3};
+    use stfusion_core::method::Fallback;
+    use stfusion_core::Cancel;
+
+    use super::*;
+    use crate::cases::{self as shared, Prediction, Problem};
+
+    fn predicted(problem: &Problem, settings: &[(&str, &str)]) -> Prediction {
+        let values = shared::values_of(&FitFc, settings).unwrap();
+        shared::predict(&FitFc, &values, problem, (16, 16), true).unwrap()
+    }
+
+    fn refusal(problem: &Problem, settings: &[(&str, &str)]) -> Error {
+        let values = shared::values_of(&FitFc, settings).unwrap();
+        FitFc.plan(&Request { values: &values, scene: problem.scene().unwrap().info() }).err().unwrap()
+    }
+
+    #[test]
+    fn bands_and_scale_must_exist() {
+        let mut problem = Problem::fields(3, 9, 9, 3, &[-16], 1);
+        let error = refusal(&problem, &[("similarity_bands", "3 4")]);
+        assert_eq!(error.message(), "Similarity band 4 does not exist; the images have 3 bands");
+        assert_eq!(error.hint(), Some("Give similarity_bands numbers between 1 and 3, or leave it empty."));
+        problem.scale = None;
+        assert!(refusal(&problem, &[]).message().starts_with("Fit-FC works on coarse pixels"));
+    }
+
+    #[test]
+    fn a_change_that_is_one_line_everywhere_is_predicted_exactly() {
+        let mut problem = Problem::fields(2, 24, 36, 4, &[-16], 2);
+        problem.target = problem.pairs[0].coarse.mapv(|v| 0.5 * v + 0.125);
+        let expected = problem.pairs[0].fine.mapv(|v| 0.5 * f64::from(v) + 0.125);
+        let image = predicted(&problem, &[("neighbours", "1")]).image;
+        let difference = shared::largest_difference(image.view(), expected.view()).unwrap();
+        assert!(difference < 1e-6, "{difference}");
+    }
+
+    #[test]
+    fn the_prediction_agrees_with_the_coarse_image_when_the_residual_is_added() {
+        let problem = Problem::fields(1, 60, 60, 6, &[-16], 3);
+        let misfit = |residual| {
+            let image = predicted(&problem, &[("neighbours", "1"), ("residual", residual)]).image;
+            let part = |image: &Array3<f32>, r, c| image.slice(s![0, r..r + 6, c..c + 6]).mean().unwrap();
+            let cells = (0..10).flat_map(|r| (0..10).map(move |c| (6 * r, 6 * c)));
+            cells.map(|(r, c)| (part(&image, r, c) - part(&problem.target, r, c)).powi(2)).sum::<f32>()
+        };
+        assert!(misfit("true") < 0.2 * misfit("false"), "{} {}", misfit("true"), misfit("false"));
+    }
+
+    #[test]
+    fn what_leaves_the_rule_is_marked() {
+        let mut problem = Problem::fields(2, 20, 20, 5, &[-16], 4);
+        problem.pairs[0].coarse.fill(0.25);
+        let all = |n: Fallback| move |v: &f32| *v == f32::from(n as u8);
+        assert!(predicted(&problem, &[]).fallback.unwrap().iter().all(all(Fallback::Singular)));
+        let mut problem = Problem::fields(2, 20, 20, 5, &[-16], 4);
+        problem.pairs[0].fine[(1, 7, 8)] = f32::NAN;
+        let prediction = predicted(&problem, &[]);
+        let fallback = prediction.fallback.unwrap();
+        assert_eq!((fallback[(7, 8)], fallback[(7, 9)]), (f32::from(Fallback::FewSimilar as u8), 0.0));
+        assert!(prediction.image[(1, 7, 8)].is_nan() && !prediction.image[(0, 7, 8)].is_nan());
+    }
+
+    #[test]
+    fn another_pair_fills_what_the_nearest_lacks_and_nothing_else() {
+        let both = Problem::fields(1, 24, 24, 4, &[-16, 40], 5);
+        let mut gappy = both.clone();
+        gappy.pairs[0].fine.slice_mut(s![0, 3..9, 4..20]).fill(f32::NAN);
+        let (image, mut alone) = (predicted(&gappy, &[]).image, gappy.clone());
+        alone.pairs.remove(1);
+        let first = predicted(&alone, &[]).image;
+        alone = gappy.clone();
+        alone.pairs.remove(0);
+        let second = predicted(&alone, &[]).image;
+        for (at, &value) in image.indexed_iter() {
+            assert_eq!(value, if first[at].is_nan() { second[at] } else { first[at] }, "{at:?}");
+        }
+        assert!(first.iter().any(|v| v.is_nan()));
+    }
+
+    #[test]
+    fn what_was_derived_is_told_and_a_stopped_run_says_so() {
+        let problem = Problem::fields(1, 20, 20, 4, &[-16, 8], 1);
+        let (values, scene, cancel) = (Default::default(), problem.scene().unwrap(), Cancel::new());
+        let plan = FitFcOn(Path::Baseline).plan(&Request { values: &values, scene: scene.info() }).unwrap();
+        let derived = plan.prepare(&scene, &Exec::quiet(&cancel)).unwrap().derived();
+        let told: Vec<(&str, &str)> = derived.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(told, [("scale", "4"), ("pairs", "2 1"), ("vectors", "baseline")]);
+        cancel.request();
+        assert_eq!(plan.prepare(&scene, &Exec::quiet(&cancel)).err().unwrap().kind(), ErrorKind::Cancelled);
+    }
+}
