@@ -9,6 +9,8 @@
 | `choice` | enum whose values are the frozen ids | id |
 | `floats`, `ints` | text: numbers separated by spaces or commas | list, nothing when empty or `auto` |
 | `text` | text | text |
+| `file` | file | name |
+| `new_file` | file destination | name |
 """
 
 import math
@@ -19,6 +21,8 @@ from qgis.core import (
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterFileDestination,
     QgsProcessingParameterNumber,
     QgsProcessingParameterString,
 )
@@ -26,6 +30,9 @@ from qgis.core import (
 from .i18n import tr
 
 ADVANCED = QgsProcessingParameterDefinition.Flag.FlagAdvanced
+
+# kinds whose value is a text that is taken as it is
+TEXTS = ("text", "file", "new_file")
 
 
 class BadValue(Exception):
@@ -70,6 +77,11 @@ def definition(spec):
     elif kind in ("floats", "ints"):
         text = default if isinstance(default, str) else " ".join(plain(v) for v in default)
         parameter = QgsProcessingParameterString(name, label, text, optional=True)
+    elif kind == "file":
+        parameter = QgsProcessingParameterFile(name, label, optional=True, fileFilter=_file_filter(spec))
+    elif kind == "new_file":
+        # not made unless a name is given
+        parameter = QgsProcessingParameterFileDestination(name, label, _file_filter(spec), None, True, False)
     else:
         parameter = QgsProcessingParameterString(name, label, default, optional=True)
     parameter.setHelp(help_text(spec))
@@ -81,7 +93,7 @@ def help_text(spec):
     parts = [tr(spec["help"])]
     if spec["kind"] == "choice":
         parts += [f"{option['id']}: {tr(option['help'])}." for option in spec["options"]]
-    elif spec["kind"] != "bool" and spec["kind"] != "text":
+    elif spec["kind"] not in ("bool", *TEXTS):
         expected = expectation(spec)
         parts.append(expected[0].upper() + expected[1:] + ".")
     return " ".join(part for part in parts if part)
@@ -108,8 +120,8 @@ def expectation(spec):
         return "true or false"
     if kind == "choice":
         return "one of " + ", ".join(option["id"] for option in spec["options"])
-    if kind == "text":
-        return "a text"
+    if kind in TEXTS:
+        return {"text": "a text", "file": "the name of a file", "new_file": "the name of a file to write"}[kind]
     auto = ', or "auto"' if kind == "auto_float" or spec["default"] == "auto" else ""
     return f"{'numbers' if kind == 'floats' else 'a number'} {_span(spec)}{unit}{auto}"
 
@@ -122,7 +134,7 @@ def read(spec, raw):
     kind = spec["kind"]
     if raw is None or (isinstance(raw, str) and not raw.strip()):
         return None
-    if kind == "text":
+    if kind in TEXTS:
         return str(raw).strip()
     if kind == "bool":
         word = str(raw).strip().lower()
@@ -150,6 +162,11 @@ def read(spec, raw):
     if number is None or not _within(spec, number) or (spec.get("odd") and number % 2 == 0):
         raise BadValue(_refusal(spec, raw))
     return number
+
+
+def _file_filter(spec):
+    every = tr("All files") + " (*)"
+    return f"*.{spec['suffix']} (*.{spec['suffix']});;{every}" if spec.get("suffix") else every
 
 
 def _number(raw, whole):

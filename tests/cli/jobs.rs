@@ -158,3 +158,80 @@ fn the_jobs_of_the_documentation_are_jobs() {
         }
     }
 }
+
+/// A job of a method that learns, with two pairs that differ.
+fn learning_place(parameters: &str) -> Place {
+    let place = Place::new();
+    Raster { value: third_day, ..fine() }.write(&place.path("f3.tif"));
+    coarse(third_day).write(&place.path("c3.tif"));
+    let text = JOB
+        .replace("\"coarse_increment\"", &format!("\"spstfm\", \"parameters\": {{ {parameters} }}"))
+        .replace("\"c1.tif\" }", "\"c1.tif\" }, { \"date\": \"2002-03-01\", \"fine\": \"f3.tif\", \"coarse\": \"c3.tif\" }");
+    fs::write(place.path("job.stf"), text).unwrap();
+    place
+}
+
+fn third_day(band: usize, down: f64, right: f64) -> f64 {
+    second_day(band, down, right) + 0.1 * right * right + if right > 0.3 && down > 0.2 { 0.05 } else { 0.0 }
+}
+
+#[test]
+fn a_dictionary_is_saved_beside_the_prediction_and_used_again() {
+    let place = learning_place(r#""dictionary_size": 16, "training_patches": 64, "save_dictionary": "learned.stfdict""#);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| Run::from(place.command().current_dir(elsewhere.path()).args(args).output().unwrap());
+    let (job, learned) = (place.path("job.stf"), place.path("learned.stfdict"));
+    let job = job.to_str().unwrap();
+    let report = run(&["fuse", job, "--json"]).succeeded().json();
+    assert_eq!(report["files"][2], learned.to_str().unwrap());
+    assert!(report.get("artefacts").is_none(), "contents are no part of the report");
+    let first = fs::read(&learned).unwrap();
+    assert!(first.starts_with(b"STFDICT1"));
+    let record: serde_json::Value = serde_json::from_str(&fs::read_to_string(place.path("out.tif.stf")).unwrap()).unwrap();
+    assert_eq!(record["parameters"]["save_dictionary"], learned.to_str().unwrap());
+    assert_eq!(record["parameters"]["dictionary"], serde_json::Value::Null);
+    assert_eq!(record["provenance"]["files"], report["files"]);
+
+    // neither file is replaced unasked
+    run(&["fuse", job, "-o", "other.tif"]).refused(1, &["Save the dictionary", "learned.stfdict: exists"], "--overwrite");
+    run(&["fuse", job, "-o", "other.tif", "--dry-run"]).refused(1, &["learned.stfdict: exists"], "--overwrite");
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+
+    // elsewhere, so that the name in the option is relative to the working folder
+    fs::copy(&learned, elsewhere.path().join("old.stfdict")).unwrap();
+    run(&["fuse", job, "-o", "again.tif", "--param", "dictionary=old.stfdict", "--param", "save_dictionary="]).succeeded();
+    assert_eq!(stored(&elsewhere.path().join("again.tif"), 2), stored(&place.path("out.tif"), 2));
+
+    // repeating a run repeats its files; to another place it makes the prediction alone
+    let record = place.path("out.tif.stf");
+    let record = record.to_str().unwrap();
+    run(&["rerun", record, "--overwrite"]).succeeded();
+    assert_eq!(fs::read(&learned).unwrap(), first);
+    fs::remove_file(&learned).unwrap();
+    run(&["rerun", record, "-o", "third.tif"]).succeeded();
+    assert!(!learned.exists());
+    assert_eq!(stored(&elsewhere.path().join("third.tif"), 2), stored(&place.path("out.tif"), 2));
+}
+
+#[test]
+fn files_of_parameters_that_cannot_be_used_are_named_before_any_work() {
+    let refused = |parameters: &str, message: &[&str], hint: &str| {
+        let place = learning_place(parameters);
+        fs::write(place.path("bad.stfdict"), "STFDICT1 and no more").unwrap();
+        let before = place.names();
+        place.run(&["fuse", "job.stf"]).refused(1, message, hint);
+        place.run(&["fuse", "job.stf", "--dry-run"]).refused(1, message, hint);
+        assert_eq!(place.names(), before);
+    };
+    refused(r#""dictionary": "none.stfdict""#, &["Dictionary none.stfdict: No such file"], "dictionary");
+    refused(r#""dictionary": "bad.stfdict""#, &["Dictionary bad.stfdict: is damaged"], "learn");
+    refused(r#""dictionary": "f1.tif""#, &["Dictionary f1.tif: is not a dictionary of stfusion"], "save_dictionary");
+    refused(
+        r#""save_dictionary": "no/learned.stfdict""#,
+        &["Save the dictionary no/learned.stfdict", "does not exist"],
+        "folder",
+    );
+    refused(r#""save_dictionary": "out.tif""#, &["out.tif", "have the same name"], "name of its own");
+    refused(r#""save_dictionary": "c1.tif""#, &["c1.tif", "exists"], "overwrite");
+    refused(r#""save_dictionary": 3"#, &["Save the dictionary must be the name of a file to write; got 3"], "file");
+}

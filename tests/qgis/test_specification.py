@@ -119,7 +119,24 @@ def test_values_are_read_as_they_are_written():
     assert read(dict(number, kind="ints"), "3, 4;5") == [3, 4, 5]
     assert read(dict(number, kind="bool"), "Yes") is True
     assert read(dict(number, kind="auto_float"), "auto") is None
+    assert read(dict(number, kind="file"), " a b.bin ") == "a b.bin"
+    assert read(dict(number, kind="new_file"), "") is None
     assert [plain(v) for v in (1e6, 1e-12, 0.5, 3, 2.0)] == ["1000000", "0.000000000001", "0.5", "3", "2"]
+
+
+def test_files_are_chosen_and_destinations_are_optional():
+    from qgis.core import QgsProcessingParameterFile, QgsProcessingParameterFileDestination
+    from stfusion.parameters import definition
+
+    common = {"help": "Which file.", "unit": "", "advanced": False, "suffix": "bin", "default": None}
+    given = definition(dict(common, id="given", label="Given", kind="file"))
+    assert isinstance(given, QgsProcessingParameterFile)
+    assert given.fileFilter().startswith("*.bin (*.bin);;")
+    kept = definition(dict(common, id="kept", label="Kept", kind="new_file"))
+    assert isinstance(kept, QgsProcessingParameterFileDestination)
+    assert not kept.createByDefault()
+    for parameter in (given, kept):
+        assert parameter.flags() & QgsProcessingParameterDefinition.Flag.FlagOptional
 
 
 def test_the_library_refuses_with_the_same_words(library):

@@ -4,7 +4,7 @@ use std::ffi::{c_char, CString};
 
 use stfusion_core::method::Scene;
 use stfusion_core::{Error, ErrorKind, Result};
-use stfusion_engine::{fuse_scene, Report, SceneRequest};
+use stfusion_engine::{check_written, fuse_scene, write_artefacts, Pending, Report, SceneRequest};
 
 use crate::context::{stf_context, to_json, with_context, with_text, State};
 use crate::ffi::{borrow, c_string, destroy, into_handle, optional_text, text, Guarded, Handle, Out};
@@ -88,13 +88,17 @@ fn run_in_memory(
     let wants_support = support.is_some();
     let mut sink = ImageSink::new(&job.images, scene.info(), prediction, support)?;
     let values = job.job.values()?;
+    check_written(&values, method.info().parameters, job.job.output.as_ref().is_some_and(|o| o.overwrite))?;
     let request = SceneRequest { method, values: &values, support: wants_support, tile_px: None, held_bytes: 0 };
     job.job.device.resolve()?;
     let engine = state.engine()?;
     let of_job = engine.for_job(job.job.threads, job.job.memory)?;
     let engine = of_job.as_ref().unwrap_or(&engine);
     let mut progress = state.progress();
-    let report = fuse_scene(&request, &scene, &mut sink, engine, &mut progress)?;
+    let mut report = fuse_scene(&request, &scene, &mut sink, engine, &mut progress)?;
+    let artefacts = write_artefacts(&values, method.info().parameters, &report.artefacts)?;
+    report.files.extend(artefacts.iter().map(Pending::name));
+    artefacts.into_iter().try_for_each(Pending::publish)?;
     progress(1.0, "Done");
     Ok(report)
 }

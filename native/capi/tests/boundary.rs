@@ -449,6 +449,54 @@ fn coarse_images_keep_their_own_resolution() {
     }
 }
 
+#[test]
+fn a_dictionary_learned_from_images_in_memory_is_saved_and_used_again() {
+    let (rows, cols) = (24usize, 30usize);
+    let folder = std::env::temp_dir().join(format!("stfusion-boundary-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let name = CString::new(folder.join("learned.stfdict").to_str().unwrap()).unwrap();
+    let make = |day: f32| -> Vec<f32> {
+        let pixel =
+            |i: usize| ((i * 7919) % 101) as f32 / 500.0 * day + ((i / cols + i % cols) as f32 * 0.3 * day).sin() * 0.1 + 0.3;
+        (0..rows * cols).map(pixel).collect()
+    };
+    let mut images: Vec<Vec<f32>> = [0.1, 0.2, 1.0, 0.9, 0.5].into_iter().map(make).collect();
+    let described: Vec<stf_image> = images.iter_mut().map(|i| image(i, stf_dtype::F32, 1, rows, cols)).collect();
+    let run = |parameter: &CStr| {
+        let f = Fixture::new(c"spstfm");
+        let mut out = vec![NAN; rows * cols];
+        let out_image = image(&mut out, stf_dtype::F32, 1, rows, cols);
+        let mut report = null_mut();
+        // SAFETY: live handles; buffers live until the run returns.
+        let (status, text) = unsafe {
+            let ok = |status| assert_eq!(status, stf_status::Ok, "{}", f.error());
+            ok(stf_job_set_string(f.context, f.job, parameter.as_ptr(), name.as_ptr()));
+            ok(stf_job_set_int(f.context, f.job, c"dictionary_size".as_ptr(), 6));
+            ok(stf_job_set_int(f.context, f.job, c"training_patches".as_ptr(), 20));
+            ok(stf_job_add_pair_image(f.context, f.job, null(), &described[0], &described[1]));
+            ok(stf_job_add_pair_image(f.context, f.job, null(), &described[2], &described[3]));
+            ok(stf_job_set_target_image(f.context, f.job, null(), &described[4]));
+            let status = stf_job_run_image(f.context, f.job, &out_image, null(), &mut report);
+            let text = CStr::from_ptr(stf_report_json(report)).to_str().unwrap().to_string();
+            stf_report_destroy(report);
+            (status, text)
+        };
+        (f, out, status, text)
+    };
+    let (f, first, status, report) = run(c"save_dictionary");
+    assert_eq!(status, stf_status::Ok, "{}", f.error());
+    assert!(report.contains("learned.stfdict"), "{report}");
+    let (f, second, status, _) = run(c"dictionary");
+    assert_eq!(status, stf_status::Ok, "{}", f.error());
+    assert_eq!(first, second);
+    let (f, _, status, _) = run(c"save_dictionary");
+    f.refused(status, stf_status::Exists, "learned.stfdict: exists");
+    std::fs::write(folder.join("learned.stfdict"), "else").unwrap();
+    let (f, _, status, _) = run(c"dictionary");
+    f.refused(status, stf_status::Data, "learned.stfdict: is not a dictionary of stfusion");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 struct Meddler {
     context: *mut stf_context,
     job: *mut stf_job,

@@ -25,6 +25,7 @@ pub(crate) fn rerun(options: &ArgMatches, terminal: &Arc<Terminal>) -> Outcome {
     job.provenance = None;
     if let (Some(output), Some(_)) = (&mut job.output, options.get_one::<String>("output")) {
         output.support = None;
+        job.forget_written_files();
     }
     request::set_output_and_running(&mut job, options)?;
     act(&job, options, terminal)
@@ -39,7 +40,7 @@ fn act(job: &Job, options: &ArgMatches, terminal: &Arc<Terminal>) -> Outcome {
     }
     let context = request::context(options, terminal)?;
     if dry {
-        check_output(job)?;
+        job.check_outputs()?;
         let inspection = stfusion_engine::inspect(job, &context)?;
         return Ok(if print {
             terminal.result(&job.to_json())
@@ -70,17 +71,6 @@ pub(crate) fn run(job: &Job, context: &Context, terminal: &Arc<Terminal>) -> Out
         report.memory_bytes.div_ceil(1 << 20)
     ));
     Ok(report)
-}
-
-/// What a run would refuse about its outputs.
-fn check_output(job: &Job) -> Outcome {
-    if let Some(output) = &job.output {
-        for path in [Some(&output.path), output.support.as_ref()].into_iter().flatten() {
-            stfusion_raster::check_output(path, output.overwrite)?;
-            stfusion_raster::check_output_is_no_input(path, job.input_names())?;
-        }
-    }
-    Ok(())
 }
 
 /// The result line for people.

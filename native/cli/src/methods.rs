@@ -129,6 +129,7 @@ pub fn default_text(spec: &ParamSpec) -> String {
     let number = |json: &Json| json.as_f64().map_or_else(|| json.to_string(), |v| v.to_string());
     match spec.to_json(&spec.default()) {
         Json::String(s) => s,
+        Json::Null => "none".into(),
         Json::Array(list) if list.is_empty() => "none".into(),
         Json::Array(list) => list.iter().map(number).collect::<Vec<_>>().join(" "),
         other => number(&other),

@@ -290,10 +290,24 @@ pub trait Plan: Send + Sync {
     fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>>;
 }
 
+/// Contents of a file that a method makes and a job wants kept, such as a dictionary to use again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artefact {
+    /// Id of the `new_file` parameter that names the file.
+    pub parameter: &'static str,
+    /// What goes into the file.
+    pub contents: Vec<u8>,
+}
+
 /// A method ready to compute tiles, in any order and from several threads.
 pub trait Prepared: Send + Sync {
     /// Values that the method derived from the data (name, value), for the log and the provenance.
     fn derived(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// Contents of the files that the job wants written: one for each `new_file` parameter that names a file.
+    fn artefacts(&self) -> Vec<Artefact> {
         Vec::new()
     }
 
@@ -381,6 +395,8 @@ pub enum Fallback {
     ClassAbsent = 4,
     /// The equations have no unique solution.
     Singular = 5,
+    /// The images of the pairs held nothing to learn from.
+    NothingLearned = 6,
 }
 
 impl Fallback {
@@ -392,6 +408,7 @@ impl Fallback {
         Fallback::FewCoarse,
         Fallback::ClassAbsent,
         Fallback::Singular,
+        Fallback::NothingLearned,
     ];
 
     /// What it means, in words.
@@ -403,6 +420,7 @@ impl Fallback {
             Fallback::FewCoarse => "too few valid coarse pixels",
             Fallback::ClassAbsent => "class absent from the coarse pixels around",
             Fallback::Singular => "no unique solution",
+            Fallback::NothingLearned => "nothing to learn from",
         }
     }
 

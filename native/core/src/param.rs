@@ -39,8 +39,14 @@
 //! | `choice(Enum)` | string | its id | the enum |
 //! | `floats` | list of numbers, a single one, or `"auto"` | `0.01 0.01 0.02` | `Vec<f64>`, empty when automatic |
 //! | `ints` | list of whole numbers, or a single one | `3 4` | `Vec<i64>` |
+//! | `file` | name of a file to read, or null | its name | `Option<File>` |
+//! | `new_file` | name of a file to write, or null | its name | `Option<File>` |
+//!
+//! Methods open no files. Whoever runs one reads the file of a `file` parameter into the value ([`Values::attach`]) before it plans,
+//! and writes what the method hands out for a `new_file` parameter ([`crate::method::Prepared::artefacts`]).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{json, Value as Json};
 
@@ -139,6 +145,45 @@ pub enum Kind {
         /// Values when not given.
         default: &'static [i64],
     },
+    /// A file, or none, which is the default.
+    File {
+        /// Whether the file is written instead of read.
+        written: bool,
+        /// End of its name without the dot, for dialogs.
+        suffix: &'static str,
+    },
+}
+
+/// A file that a parameter names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    name: String,
+    contents: Option<Arc<[u8]>>,
+}
+
+impl File {
+    /// A file of this name, not read yet.
+    pub fn named(name: impl Into<String>) -> Self {
+        File { name: name.into(), contents: None }
+    }
+
+    /// Its name, as the job gives it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether its contents are there.
+    pub fn is_read(&self) -> bool {
+        self.contents.is_some()
+    }
+
+    /// Its contents.
+    ///
+    /// # Errors
+    /// An internal error when whoever runs the method has not read it.
+    pub fn contents(&self) -> Result<&[u8]> {
+        self.contents.as_deref().ok_or_else(|| Error::internal(format!("{} has not been read", self.name)))
+    }
 }
 
 /// Declaration of one parameter.
@@ -177,6 +222,8 @@ pub enum Value {
     Floats(Vec<f64>),
     /// Whole numbers.
     Ints(Vec<i64>),
+    /// A file, or none.
+    File(Option<File>),
 }
 
 impl ParamSpec {
@@ -191,6 +238,7 @@ impl ParamSpec {
             Kind::Floats { default: &[], .. } => Value::Auto,
             Kind::Floats { default, .. } => Value::Floats(default.to_vec()),
             Kind::Ints { default, .. } => Value::Ints(default.to_vec()),
+            Kind::File { .. } => Value::File(None),
         }
     }
 
@@ -207,6 +255,7 @@ impl ParamSpec {
             },
             Value::Floats(v) => json!(v),
             Value::Ints(v) => json!(v),
+            Value::File(v) => json!(v.as_ref().map(File::name)),
         }
     }
 
@@ -239,6 +288,11 @@ impl ParamSpec {
                 Some(list) => Value::Ints(list.iter().map(int).collect::<Option<_>>().ok_or_else(wrong)?),
                 None => Value::Ints(vec![int(json).ok_or_else(wrong)?]),
             },
+            Kind::File { .. } if json.is_null() => Value::File(None),
+            Kind::File { .. } => {
+                let name = json.as_str().filter(|name| !name.contains('\0')).ok_or_else(wrong)?;
+                Value::File(Some(name).filter(|name| !name.is_empty()).map(File::named))
+            }
         };
         if self.admits(&value) {
             Ok(value)
@@ -260,7 +314,7 @@ impl ParamSpec {
                 "false" | "no" | "off" | "0" => json!(false),
                 _ => json!(text),
             },
-            Kind::Choice { .. } => json!(text),
+            Kind::Choice { .. } | Kind::File { .. } => json!(text),
             Kind::Floats { .. } if text == "auto" => json!(text),
             Kind::Floats { .. } | Kind::Ints { .. } => {
                 Json::Array(text.split([' ', ',', ';']).filter(|s| !s.is_empty()).map(number).collect())
@@ -301,6 +355,8 @@ impl ParamSpec {
             Kind::Floats { min, max, default: &[] } => format!("numbers {}{unit}, or \"auto\"", span(min, max)),
             Kind::Floats { min, max, .. } => format!("numbers {}{unit}", span(min, max)),
             Kind::Ints { min, max, .. } => format!("whole numbers between {min} and {max}{unit}"),
+            Kind::File { written: false, .. } => "the name of a file".into(),
+            Kind::File { written: true, .. } => "the name of a file to write".into(),
         }
     }
 
@@ -350,6 +406,9 @@ impl ParamSpec {
                 json!({ "kind": "floats", "min": limit(min), "max": limit(max), "default": self.to_json(&self.default()) })
             }
             Kind::Ints { min, max, default } => json!({ "kind": "ints", "min": min, "max": max, "default": default }),
+            Kind::File { written, suffix } => {
+                json!({ "kind": if written { "new_file" } else { "file" }, "suffix": suffix, "default": null })
+            }
         };
         if let (Json::Object(out), Json::Object(more)) = (&mut out, more) {
             out.extend(more);
@@ -420,6 +479,21 @@ impl Values {
     /// The value of a parameter: the one set, else its default.
     pub fn get(&self, spec: &ParamSpec) -> Value {
         self.0.get(spec.id).cloned().unwrap_or_else(|| spec.default())
+    }
+
+    /// The files that are named, each with the declaration of its parameter.
+    pub fn files(&self, specs: &'static [ParamSpec]) -> impl Iterator<Item = (&'static ParamSpec, &File)> {
+        specs.iter().filter_map(|spec| match self.0.get(spec.id) {
+            Some(Value::File(Some(file))) => Some((spec, file)),
+            _ => None,
+        })
+    }
+
+    /// Gives the file that parameter `id` names its contents; nothing happens where it names none.
+    pub fn attach(&mut self, id: &str, contents: Vec<u8>) {
+        if let Some(Value::File(Some(file))) = self.0.get_mut(id) {
+            file.contents = Some(contents.into());
+        }
     }
 
     /// All values, defaults included, as the `parameters` object of a job file.
@@ -512,6 +586,17 @@ pub mod decl {
         => self Kind::Ints { min: self.min, max: self.max, default: self.default }
     }
 
+    declaration! {
+        /// A file that is read.
+        File { suffix: &'static str = "", "End of its name without the dot, for dialogs."; }
+        => self Kind::File { written: false, suffix: self.suffix }
+    }
+    declaration! {
+        /// A file that is written.
+        NewFile { suffix: &'static str = "", "End of its name without the dot, for dialogs."; }
+        => self Kind::File { written: true, suffix: self.suffix }
+    }
+
     /// One of several.
     #[derive(Debug, Clone, Copy)]
     pub struct Choice<T: Choices> {
@@ -582,6 +667,8 @@ macro_rules! params {
     (@type choice $choice:ty) => { $choice };
     (@type floats) => { Vec<f64> };
     (@type ints) => { Vec<i64> };
+    (@type file) => { Option<$crate::param::File> };
+    (@type new_file) => { Option<$crate::param::File> };
 
     (@extract int, $value:expr) => { match $value { $crate::param::Value::Int(v) => v, _ => return $crate::param::wrong_kind() } };
     (@extract float, $value:expr) => { match $value { $crate::param::Value::Float(v) => v, _ => return $crate::param::wrong_kind() } };
@@ -599,6 +686,8 @@ macro_rules! params {
         match $value { $crate::param::Value::Floats(v) => v, $crate::param::Value::Auto => Vec::new(), _ => return $crate::param::wrong_kind() }
     };
     (@extract ints, $value:expr) => { match $value { $crate::param::Value::Ints(v) => v, _ => return $crate::param::wrong_kind() } };
+    (@extract file, $value:expr) => { match $value { $crate::param::Value::File(v) => v, _ => return $crate::param::wrong_kind() } };
+    (@extract new_file, $value:expr) => { match $value { $crate::param::Value::File(v) => v, _ => return $crate::param::wrong_kind() } };
 
     (@spec $id:ident int { $($body:tt)* }) => { $crate::param::decl::Int { $($body)*, ..$crate::param::decl::Int::NONE }.spec(stringify!($id)) };
     (@spec $id:ident float { $($body:tt)* }) => { $crate::param::decl::Float { $($body)*, ..$crate::param::decl::Float::NONE }.spec(stringify!($id)) };
@@ -622,4 +711,57 @@ macro_rules! params {
     }};
     (@spec $id:ident floats { $($body:tt)* }) => { $crate::param::decl::Floats { $($body)*, ..$crate::param::decl::Floats::NONE }.spec(stringify!($id)) };
     (@spec $id:ident ints { $($body:tt)* }) => { $crate::param::decl::Ints { $($body)*, ..$crate::param::decl::Ints::NONE }.spec(stringify!($id)) };
+    (@spec $id:ident file { $($body:tt)* }) => { $crate::param::decl::File { $($body)*, ..$crate::param::decl::File::NONE }.spec(stringify!($id)) };
+    (@spec $id:ident new_file { $($body:tt)* }) => { $crate::param::decl::NewFile { $($body)*, ..$crate::param::decl::NewFile::NONE }.spec(stringify!($id)) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::params! {
+        /// Files.
+        struct Named {
+            weights: file { label: "Weights", help: "Read these.", suffix: "bin", aliases: &["network"] },
+            keep: new_file { label: "Keep", help: "Write these." },
+        }
+    }
+
+    #[test]
+    fn files_are_names_until_they_are_read() {
+        let mut values = Values::default();
+        assert_eq!(Named::from_values(&values).unwrap(), Named { weights: None, keep: None });
+        values.set_text(Named::SPECS, "network", " a b.bin ").unwrap();
+        values.set_json(Named::SPECS, "keep", &json!("out.bin")).unwrap();
+        assert_eq!(values.to_json(Named::SPECS), json!({ "weights": "a b.bin", "keep": "out.bin" }));
+        let named: Vec<_> = values.files(Named::SPECS).map(|(spec, file)| (spec.id, file.name().to_string())).collect();
+        assert_eq!(named, [("weights", "a b.bin".to_string()), ("keep", "out.bin".to_string())]);
+
+        let weights = |values: &Values| Named::from_values(values).unwrap().weights.unwrap();
+        assert_eq!(weights(&values).contents().unwrap_err().kind(), ErrorKind::Internal);
+        values.attach("weights", vec![1, 2]);
+        values.attach("nothing", vec![3]);
+        assert_eq!(weights(&values).contents().unwrap(), [1, 2]);
+    }
+
+    #[test]
+    fn no_file_is_null_or_an_empty_text_and_others_are_refused() {
+        let mut values = Values::default();
+        values.set_text(Named::SPECS, "keep", "x").unwrap();
+        values.set_text(Named::SPECS, "keep", "").unwrap();
+        values.set_json(Named::SPECS, "weights", &Json::Null).unwrap();
+        assert_eq!(values.files(Named::SPECS).count(), 0);
+        assert_eq!(values.to_json(Named::SPECS), json!({ "weights": null, "keep": null }));
+        let error = values.set_json(Named::SPECS, "weights", &json!(3)).unwrap_err();
+        assert_eq!(error.message(), "Weights must be the name of a file; got 3");
+        let error = values.set_json(Named::SPECS, "keep", &json!(["a"])).unwrap_err();
+        assert!(error.message().starts_with("Keep must be the name of a file to write; got "), "{error}");
+    }
+
+    #[test]
+    fn dialogs_learn_which_files_are_written() {
+        let described: Vec<Json> = Named::SPECS.iter().map(ParamSpec::describe).collect();
+        assert_eq!((&described[0]["kind"], &described[0]["suffix"]), (&json!("file"), &json!("bin")));
+        assert_eq!((&described[1]["kind"], &described[1]["default"]), (&json!("new_file"), &Json::Null));
+    }
 }

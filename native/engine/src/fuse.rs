@@ -11,6 +11,7 @@ use stfusion_raster::{OutputSpec, RasterScene, SceneSource, Writer};
 
 use crate::context::{Context, Progress};
 use crate::job::Job;
+use crate::named_files::{with_contents, write_artefacts, Pending};
 use crate::pipeline::{fuse_scene, supervise, SceneRequest, Sink};
 use crate::report::Report;
 use crate::support::SUPPORT_BANDS;
@@ -31,12 +32,12 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
     let context = own.as_ref().unwrap_or(context);
     job.check_complete()?;
     let method = job.method()?;
-    let values = job.values()?;
+    let values = with_contents(&job.values()?, method.info().parameters)?;
     job.device.resolve()?;
     let output = job.output.as_ref().filter(|o| !o.path.is_empty()).ok_or_else(|| {
         Error::new(ErrorKind::Job, "The job names no output").with_hint("Give the output a file name, such as prediction.tif.")
     })?;
-    check_outputs(job, output)?;
+    job.check_outputs()?;
     let cache = context.limit_gdal_cache();
 
     let cancel = Cancel::new();
@@ -61,8 +62,10 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
     let request = SceneRequest { method, values: &values, support: output.support.is_some(), tile_px: None, held_bytes: held };
     let mut report = fuse_scene(&request, &scene, &mut files, context, &mut |f, label| progress(0.02 + 0.94 * f, label))?;
     report.warnings = warnings;
+    let artefacts = write_artefacts(&values, method.info().parameters, &report.artefacts)?;
     report.files =
         [Some(output.path.clone()), output.support.clone(), Some(provenance_path(&output.path))].into_iter().flatten().collect();
+    report.files.extend(artefacts.iter().map(Pending::name));
     if report.predicted_fraction == 0.0 {
         return Err(nothing_predicted(job));
     }
@@ -78,6 +81,7 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
     let support = files.support.map(complete_support).transpose()?;
     let image = files.image.complete(&mut |f| progress(0.97 + 0.03 * f, "Writing"))?;
     stfusion_raster::write_text(&provenance_path(&output.path), &text)?;
+    artefacts.into_iter().try_for_each(Pending::publish)?;
     if let Some(support) = support {
         support.publish()?;
     }
@@ -101,18 +105,6 @@ pub(crate) fn resolved_grid(job: &Job) -> Result<GridOptions> {
 
 fn provenance_path(output: &str) -> String {
     format!("{output}.stf")
-}
-
-fn check_outputs(job: &Job, output: &OutputOptions) -> Result<()> {
-    if output.support.as_deref() == Some(output.path.as_str()) {
-        return Err(Error::new(ErrorKind::Job, format!("{}: prediction and support layer have the same name", output.path))
-            .with_hint("Give the support layer a name of its own."));
-    }
-    for path in [Some(&output.path), output.support.as_ref()].into_iter().flatten() {
-        stfusion_raster::check_output(path, output.overwrite)?;
-        stfusion_raster::check_output_is_no_input(path, job.input_names())?;
-    }
-    Ok(())
 }
 
 /// Warnings about pairs that are far from the target day; empty when a near one exists or dates are unknown.
@@ -196,6 +188,7 @@ fn provenance(report: &Report, info: &SceneInfo, method: &MethodInfo) -> Json {
         "scale": info.scale,
         "derived": report.derived.iter().map(|(k, v)| (k.clone(), json!(v))).collect::<serde_json::Map<_, _>>(),
         "predicted_fraction": report.predicted_fraction,
+        "files": report.files,
         "warnings": report.warnings,
         "references": method.references.iter().map(|r| json!({ "citation": r.citation, "doi": r.doi })).collect::<Vec<_>>(),
     })

@@ -12,6 +12,7 @@ use stfusion_raster::Alignment;
 use crate::context::Context;
 use crate::fuse::{gap_warnings, open};
 use crate::job::Job;
+use crate::named_files::with_contents;
 use crate::tiles::tiling;
 
 /// One band of an image, described.
@@ -82,7 +83,7 @@ pub fn inspect(job: &Job, context: &Context) -> Result<Inspection> {
     let context = own.as_ref().unwrap_or(context);
     job.check_complete()?;
     let method = job.method()?;
-    let values = job.values()?;
+    let values = with_contents(&job.values()?, method.info().parameters)?;
     job.device.resolve()?;
     let scene = open(job, &Cancel::new())?;
     let info = scene.info();

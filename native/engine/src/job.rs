@@ -5,11 +5,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use stfusion_core::method::{LabelMap, Method};
-use stfusion_core::param::Values;
+use stfusion_core::param::{Kind, ParamSpec, Values};
 use stfusion_core::source::{GridOptions, ImageSource, MaskSource, OutputOptions, PairSource, TargetSource};
 use stfusion_core::{Error, ErrorKind, Result};
 
 use crate::context::{DeviceChoice, MemorySize};
+#[cfg(feature = "gdal")]
+use crate::named_files::check_written;
+use crate::named_files::is_written;
 
 /// Version of the job format that this library writes and reads.
 pub const JOB_FORMAT: u32 = 1;
@@ -170,12 +173,59 @@ impl Job {
         }
         resolve_image(&mut self.target.coarse, folder);
         resolve_mask(&mut self.target.coarse_mask, folder);
+        self.each_file_parameter(|_, name| resolve_name(name, folder));
         if let Some(output) = &mut self.output {
             resolve_name(&mut output.path, folder);
             if let Some(support) = &mut output.support {
                 resolve_name(support, folder);
             }
         }
+    }
+
+    /// Calls `visit` with every parameter that names a file, and that name.
+    fn each_file_parameter(&mut self, mut visit: impl FnMut(&ParamSpec, &mut String)) {
+        let Ok(method) = self.method() else { return };
+        for (id, json) in &mut self.parameters {
+            let id = id.replace('-', "_");
+            let spec = method.info().parameters.iter().find(|s| s.id == id || s.aliases.contains(&id.as_str()));
+            if let (Some(spec @ ParamSpec { kind: Kind::File { .. }, .. }), Json::String(name)) = (spec, json) {
+                visit(spec, name);
+            }
+        }
+    }
+
+    /// The job without the files that its parameters would have written.
+    pub fn forget_written_files(&mut self) {
+        self.each_file_parameter(|spec, name| {
+            if is_written(spec) {
+                name.clear();
+            }
+        });
+    }
+
+    /// Fails when an output could not be written, is an input, or has the name of another: before any work.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exists`], [`ErrorKind::Write`] and [`ErrorKind::Job`] naming the file.
+    #[cfg(feature = "gdal")]
+    pub fn check_outputs(&self) -> Result<()> {
+        let Some(output) = &self.output else { return Ok(()) };
+        let (specs, values) = (self.method()?.info().parameters, self.values()?);
+        check_written(&values, specs, output.overwrite)?;
+        let (written, read): (Vec<_>, Vec<_>) = values.files(specs).partition(|(spec, _)| is_written(spec));
+        let inputs = || self.input_names().into_iter().chain(read.iter().map(|(_, file)| file.name()));
+        let images = [("prediction", Some(&output.path)), ("support layer", output.support.as_ref())];
+        let images = images.into_iter().filter_map(|(what, path)| Some((what, path?.as_str())));
+        let mut names: Vec<(&str, &str)> = Vec::new();
+        for (what, path) in images.clone().chain(written.iter().map(|(spec, file)| (spec.label, file.name()))) {
+            if let Some((other, _)) = names.iter().find(|(_, name)| *name == path) {
+                return Err(Error::new(ErrorKind::Job, format!("{path}: {other} and {what} have the same name"))
+                    .with_hint(format!("Give the {what} a name of its own.")));
+            }
+            names.push((what, path));
+            stfusion_raster::check_output_is_no_input(path, inputs())?;
+        }
+        images.into_iter().try_for_each(|(_, path)| stfusion_raster::check_output(path, output.overwrite))
     }
 
     /// Fails unless the job has a method, at least one pair and a target, before anything is opened.
@@ -212,7 +262,7 @@ impl Job {
         Ok(())
     }
 
-    /// Every input file name, for checks that the output is not one of them.
+    /// Every image and mask that is read, for checks that the output is not one of them.
     pub fn input_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for pair in &self.pairs {
@@ -271,6 +321,30 @@ mod tests {
         assert_eq!(job.pairs[0].coarse.name(), "/vsizip/c.zip/c1.tif");
         assert_eq!(job.target.coarse.name(), "NETCDF:c2.nc:b1");
         assert_eq!(job.output.unwrap().path, "/data/jobs/out.tif");
+    }
+
+    #[test]
+    fn files_that_parameters_name_are_relative_to_the_job_file_too() {
+        let text = TEXT.replace("nearest_pair", "spstfm").replace(
+            "\"pairs\"",
+            r#""parameters": { "dictionary": "a.stfdict", "save-dictionary": "/b.stfdict", "patch": 5 }, "pairs""#,
+        );
+        let mut job = Job::from_json(&text, Some(Path::new("/data/jobs"))).unwrap();
+        let named = |job: &Job| {
+            let values = job.values().unwrap();
+            let files = values.files(job.method().unwrap().info().parameters);
+            files.map(|(spec, file)| format!("{}={}", spec.id, file.name())).collect::<Vec<_>>()
+        };
+        assert_eq!(named(&job), ["dictionary=/data/jobs/a.stfdict", "save_dictionary=/b.stfdict"]);
+        assert_eq!(
+            job.input_names(),
+            ["f1.tif", "/vsizip/c.zip/c1.tif", "NETCDF:c2.nc:b1"].map(|n| match n {
+                "f1.tif" => "/data/jobs/f1.tif",
+                other => other,
+            })
+        );
+        job.forget_written_files();
+        assert_eq!(named(&job), ["dictionary=/data/jobs/a.stfdict"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod context;
 mod job;
+mod named_files;
 mod pipeline;
 mod report;
 mod spec;
@@ -35,6 +36,7 @@ pub use fuse::fuse;
 #[cfg(feature = "gdal")]
 pub use inspect::{describe_image, inspect, ImageDescription, Inspection};
 pub use job::{Job, JOB_FORMAT};
+pub use named_files::{check_written, write_artefacts, Pending};
 pub use pipeline::{fuse_scene, MemorySink, SceneRequest, Sink};
 pub use report::Report;
 pub use spec::{job_schema, spec};

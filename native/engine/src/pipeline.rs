@@ -22,6 +22,7 @@ use stfusion_core::param::Values;
 use stfusion_core::{Cancel, Error, Exec, Region, Result};
 
 use crate::context::{Context, Progress};
+use crate::named_files::with_contents;
 use crate::report::Report;
 use crate::support::{self, SUPPORT_BANDS};
 use crate::tiles::{tiling, Tiling};
@@ -86,7 +87,8 @@ pub fn fuse_scene(
 ) -> Result<Report> {
     let start = Instant::now();
     let info = scene.info();
-    let plan = request.method.plan(&Request { values: request.values, scene: info })?;
+    let values = with_contents(request.values, request.method.info().parameters)?;
+    let plan = request.method.plan(&Request { values: &values, scene: info })?;
     let threads = context.threads();
     let tiling = tiling(info, plan.cost(), threads, request.support, context.memory(), request.held_bytes, request.tile_px)?;
     let cancel = Cancel::new();
@@ -122,6 +124,7 @@ pub fn fuse_scene(
         cols: info.cols,
         predicted_fraction: predicted as f64 / samples as f64,
         derived,
+        artefacts: prepared.artefacts(),
         warnings: Vec::new(),
         tile_px: tiling.side_px,
         threads,

@@ -1,6 +1,7 @@
 //! What a run did, for the caller, the log and the provenance.
 
 use serde::Serialize;
+use stfusion_core::method::Artefact;
 
 /// What a run did.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -21,6 +22,9 @@ pub struct Report {
     pub predicted_fraction: f64,
     /// Values that the method derived from the data.
     pub derived: Vec<(String, String)>,
+    /// What the method handed out for files that the job wants written; whoever called writes them.
+    #[serde(skip)]
+    pub artefacts: Vec<Artefact>,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// Side of the tiles in fine pixels.

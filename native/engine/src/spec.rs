@@ -168,6 +168,7 @@ fn parameter(spec: &ParamSpec) -> Json {
         Kind::Bool { .. } => json!({ "type": "boolean" }),
         Kind::Choice { options, .. } => choice(options),
         Kind::Ints { .. } => json!({ "anyOf": many(limits("integer")) }),
+        Kind::File { .. } => json!({ "type": ["string", "null"] }),
         Kind::Floats { .. } => {
             let mut any = many(limits("number"));
             if let Some(list) = any.as_array_mut() {

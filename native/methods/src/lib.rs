@@ -12,6 +12,7 @@ pub mod coarse_increment;
 pub mod fitfc;
 pub mod linear_in_time;
 pub mod nearest_pair;
+pub mod spstfm;
 pub mod starfm;
 
 use stfusion_core::method::Method;
@@ -20,6 +21,7 @@ use stfusion_core::{Error, ErrorKind, Result};
 static METHODS: &[&dyn Method] = &[
     &starfm::Starfm,
     &fitfc::FitFc,
+    &spstfm::Spstfm,
     &nearest_pair::NearestPair,
     &linear_in_time::LinearInTime,
     &coarse_increment::CoarseIncrement,

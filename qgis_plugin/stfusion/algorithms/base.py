@@ -110,7 +110,10 @@ class StfusionAlgorithm(QgsProcessingAlgorithm):
         for spec in specs:
             name = name_of(spec)
             raw = parameters.get(name)
-            if raw is not None and not isinstance(raw, (str, bool, int, float, list, tuple)):
+            if spec["kind"] == "new_file":
+                # a destination may be a name, a temporary file, or nothing
+                raw = self.parameterAsFileOutput(parameters, name, context) if raw else None
+            elif raw is not None and not isinstance(raw, (str, bool, int, float, list, tuple)):
                 # an expression or a data-defined value
                 raw = self.parameterAsString(parameters, name, context)
             value = read(spec, raw)

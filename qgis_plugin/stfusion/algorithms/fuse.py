@@ -138,6 +138,8 @@ class Fuse(StfusionAlgorithm):
         results = {"OUTPUT": values["OUTPUT"], "PREDICTED_FRACTION": report["predicted_fraction"], "SECONDS": report["seconds"]}
         if day:
             results["TARGET_DATE"] = day
+        written = {name_of(s): values["PARAMETERS"].get(s["id"]) for s in self.method["parameters"] if s["kind"] == "new_file"}
+        results.update({name: path for name, path in written.items() if path})
         title = " ".join(filter(None, (self.method["label"], day)))
         styling.on_load(context, values["OUTPUT"], title, styling.Prediction(self.style, day))
         if values["SUPPORT"]:

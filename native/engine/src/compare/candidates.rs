@@ -11,6 +11,7 @@ use stfusion_core::param::Values;
 use stfusion_core::{Error, ErrorKind, Result};
 
 use crate::job::Job;
+use crate::named_files::{is_written, with_contents};
 
 /// A method to compare, perhaps with settings: in JSON an object, or text such as `starfm:window=31,classes=6`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -88,6 +89,11 @@ impl Candidate {
         for (id, json) in parameters {
             values.set_json(info.parameters, id, json).map_err(|e| e.at(info.id))?;
         }
+        // a comparison keeps nothing that its folds learn
+        for spec in info.parameters.iter().filter(|s| is_written(s)) {
+            values.set_json(info.parameters, spec.id, &Json::Null)?;
+        }
+        let values = with_contents(&values, info.parameters).map_err(|e| e.at(info.id))?;
         let differs = |spec: &&stfusion_core::param::ParamSpec| values.get(spec) != spec.default();
         let settings: Vec<String> = (info.parameters.iter().filter(differs))
             .map(|spec| format!("{}={}", spec.id, plain(&spec.to_json(&values.get(spec)))))
@@ -166,6 +172,14 @@ mod tests {
         assert!(all.iter().all(|id| found.iter().any(|f| f == id)), "{found:?}");
         let found = names(&Job::default(), &["linear_in_time", "starfm"]).unwrap();
         assert_eq!(found, ["linear_in_time", "starfm", "nearest_pair", "coarse_increment"]);
+    }
+
+    #[test]
+    fn files_of_settings_are_read_and_none_is_written() {
+        let found = names(&Job::default(), &["spstfm:save_dictionary=/no/such/folder/new.stfdict"]).unwrap();
+        assert_eq!(found[0], "spstfm");
+        let error = names(&Job::default(), &["spstfm:dictionary=/no/such/old.stfdict"]).unwrap_err();
+        assert_eq!(error.message(), "spstfm: Dictionary /no/such/old.stfdict: No such file or directory");
     }
 
     #[test]
