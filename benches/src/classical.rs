@@ -44,6 +44,7 @@ const WORKS: &[Work] = &[
         pairs: 1,
         peer: Some(("author's MATLAB", 1099.0)),
     },
+    Work { method: "spstfm", settings: &[], side: 400, bands: 3, pairs: 2, peer: Some(("ImageFusion", 740.0)) },
 ];
 
 fn run(work: &Work, scene: &dyn Scene, context: &Context) -> Result<f64, Failure> {

@@ -68,3 +68,6 @@ pub struct BandDictionary {
     /// The atoms.
     pub pair: DictionaryPair,
 }
+
+/// The dictionaries of every band; `None` where there was nothing to learn from.
+pub type Dictionaries = Vec<Option<BandDictionary>>;

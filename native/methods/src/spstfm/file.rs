@@ -17,7 +17,7 @@
 
 use stfusion_core::{Error, ErrorKind, Result};
 
-use super::dictionary::{BandDictionary, DictionaryPair, Scales};
+use super::dictionary::{BandDictionary, Dictionaries, DictionaryPair, Scales};
 use super::vectors::dot;
 
 const MAGIC: &[u8; 8] = b"STFDICT1";
@@ -55,7 +55,7 @@ pub fn encoded(patch: usize, bands: &[Option<BandDictionary>]) -> Vec<u8> {
 ///
 /// # Errors
 /// [`ErrorKind::Data`] saying what is wrong with the file; the caller names it.
-pub fn decoded(bytes: &[u8], patch: usize, bands: usize) -> Result<Vec<Option<BandDictionary>>> {
+pub fn decoded(bytes: &[u8], patch: usize, bands: usize) -> Result<Dictionaries> {
     let mut rest = Reader { bytes, at: 0 };
     let magic = rest.take(MAGIC.len()).ok().filter(|m| m[..FORMAT] == MAGIC[..FORMAT]);
     let Some(magic) = magic else {
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use crate::spstfm::vectors::normalise;
 
-    fn dictionaries() -> Vec<Option<BandDictionary>> {
+    fn dictionaries() -> Dictionaries {
         let atoms = |seed: usize| {
             let mut all = Vec::new();
             for k in 0..3 {

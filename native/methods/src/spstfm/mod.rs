@@ -39,7 +39,7 @@ use stfusion_core::{Error, ErrorKind, Exec, Result};
 use crate::blocks::pair_order;
 use crate::blocks::simd::Path;
 use cpu::{Job, Learned, Weigh};
-use dictionary::{BandDictionary, DictionaryPair, Scales};
+use dictionary::{BandDictionary, Dictionaries, DictionaryPair, Scales};
 use differences::{Differences, Sides};
 use parameters::{Debiasing, DictionaryMode, Normalisation, Sampling, Weighting};
 use sparse_code::{Codebook, Coder, Debias, Rule};
@@ -198,7 +198,7 @@ struct Planned {
     scene: SceneInfo,
     sides: Sides,
     /// Dictionaries of every band that an earlier job saved.
-    given: Option<Vec<Option<BandDictionary>>>,
+    given: Option<Dictionaries>,
     /// `None`: what the environment allows.
     path: Option<Path>,
 }
@@ -352,7 +352,7 @@ impl Planned {
         differences: &[Differences],
         how: &Training,
         exec: &Exec<'_>,
-    ) -> Result<(Vec<Option<BandDictionary>>, Vec<(String, String)>)> {
+    ) -> Result<(Dictionaries, Vec<(String, String)>)> {
         let p = &self.parameters;
         let choice = samples::Choice {
             patch: p.patch as usize,
@@ -667,23 +667,18 @@ mod tests {
         let contents = saved(&problem, &values(&[SAVE]));
         let with = shared::predict(&Spstfm, &with_dictionary(contents.clone(), &[]), &problem, (32, 32), false).unwrap();
         assert!(with.image.iter().zip(&predicted(&problem, &[]).image).all(|(a, b)| a.to_bits() == b.to_bits()));
-        // what is used and saved again is the same file
-        assert_eq!(saved(&problem, &with_dictionary(contents, &[SAVE])), contents_of(&problem));
-    }
-
-    fn contents_of(problem: &Problem) -> Vec<u8> {
-        saved(problem, &values(&[SAVE]))
+        assert_eq!(saved(&problem, &with_dictionary(contents.clone(), &[SAVE])), contents, "saved again it is the same file");
     }
 
     #[test]
     fn a_dictionary_goes_on_learning_from_other_images() {
         let first = Problem::fields(1, 24, 28, 2, &[-16, 24], 1);
         let second = Problem::fields(1, 24, 28, 2, &[-30, 10], 2);
-        let old = contents_of(&first);
+        let old = saved(&first, &values(&[SAVE]));
         let improved = saved(&second, &with_dictionary(old.clone(), &[SAVE, ("dictionary_mode", "improve")]));
         assert_eq!(improved.len(), old.len(), "as many atoms");
         assert_ne!(improved, old);
-        assert_ne!(improved, contents_of(&second));
+        assert_ne!(improved, saved(&second, &values(&[SAVE])));
         assert_eq!(improved, saved(&second, &with_dictionary(old.clone(), &[SAVE, ("dictionary_mode", "improve")])));
         // without an iteration nothing is learned
         let none = [SAVE, ("dictionary_mode", "improve"), ("min_iterations", "0"), ("max_iterations", "0")];
@@ -692,7 +687,7 @@ mod tests {
 
     #[test]
     fn a_dictionary_serves_pairs_that_have_nothing_to_learn_from() {
-        let dictionary = contents_of(&Problem::fields(1, 24, 28, 2, &[-16, 24], 1));
+        let dictionary = saved(&Problem::fields(1, 24, 28, 2, &[-16, 24], 1), &values(&[SAVE]));
         let problem = Problem::fields(1, 20, 20, 2, &[-16, 24], 3).with_gaps(0.3, 5);
         let predict = |values: &Values| shared::predict(&Spstfm, values, &problem, (20, 20), true).unwrap();
         assert!(predict(&values(&[])).fallback.unwrap().iter().any(|f| *f == 6.0));
@@ -705,7 +700,7 @@ mod tests {
     #[test]
     fn a_file_that_does_not_fit_is_named() {
         let problem = Problem::fields(2, 24, 28, 2, &[-16, 24], 1);
-        let one_band = contents_of(&Problem::fields(1, 24, 28, 2, &[-16, 24], 1));
+        let one_band = saved(&Problem::fields(1, 24, 28, 2, &[-16, 24], 1), &values(&[SAVE]));
         let refusal = |contents: &[u8], more: &[(&str, &str)]| {
             let (scene, values) = (problem.scene().unwrap(), with_dictionary(contents.to_vec(), more));
             Spstfm.plan(&Request { values: &values, scene: scene.info() }).err().unwrap()
