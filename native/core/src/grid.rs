@@ -79,6 +79,16 @@ impl Grid {
         Grid { rows, cols, transform: None, crs: None }
     }
 
+    /// The grid over the same extent whose pixels are `factor` times as large along both sides, or a little less where the size is
+    /// no multiple of `factor`: that of an overview.
+    #[must_use]
+    pub fn reduced(&self, factor: usize) -> Grid {
+        let (rows, cols) = (self.rows.div_ceil(factor.max(1)), self.cols.div_ceil(factor.max(1)));
+        let (down, across) = (self.rows as f64 / rows as f64, self.cols as f64 / cols as f64);
+        let transform = self.transform.map(|t| [t[0], t[1] * across, t[2] * down, t[3], t[4] * across, t[5] * down]);
+        Grid { rows, cols, transform, crs: self.crs.clone() }
+    }
+
     /// Size of a pixel along (row, col), in units of the CRS.
     pub fn pixel_size(&self) -> Option<(f64, f64)> {
         self.transform.map(|t| (t[4].hypot(t[5]), t[1].hypot(t[2])))
@@ -93,6 +103,16 @@ mod tests {
     fn growing_is_clipped_at_every_side() {
         assert_eq!(Region::new(0, 5, 4, 4).grown(3, 6, 20), Region::new(0, 2, 6, 10));
         assert_eq!(Region::new(2, 18, 4, 2).grown(3, 6, 20), Region::new(0, 15, 6, 5));
+    }
+
+    #[test]
+    fn a_reduced_grid_covers_the_same_extent() {
+        let transform = Some([500.0, 30.0, 0.0, 900.0, 0.0, -30.0]);
+        let grid = Grid { rows: 10, cols: 7, transform, crs: None };
+        let reduced = grid.reduced(4);
+        assert_eq!((reduced.rows, reduced.cols), (3, 2));
+        assert_eq!(reduced.transform, Some([500.0, 105.0, 0.0, 900.0, 0.0, -100.0]));
+        assert_eq!(grid.reduced(1), grid);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod pipeline;
 mod report;
 mod spec;
 mod support;
+mod tile;
 mod tiles;
 
 #[cfg(feature = "gdal")]

@@ -16,15 +16,15 @@ use std::sync::mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ndarray::{s, Array3, ArrayView3, ArrayViewMut3, Axis};
-use stfusion_core::method::{Layer, Method, PairTile, Prepared, Request, Scene, SceneInfo, TileIn, TileOut};
+use ndarray::{s, Array3, ArrayView3, ArrayViewMut3};
+use stfusion_core::method::{Method, Request, Scene};
 use stfusion_core::param::Values;
 use stfusion_core::{Cancel, Error, Exec, Region, Result};
 
 use crate::context::{Context, Progress};
 use crate::named_files::with_contents;
 use crate::report::Report;
-use crate::support::{self, SUPPORT_BANDS};
+use crate::tile::{Computed, Filled, Tiles};
 use crate::tiles::{tiling, Tiling};
 
 /// Shortest time between two calls of the caller's progress function.
@@ -103,17 +103,9 @@ pub fn fuse_scene(
         (log)(stfusion_core::Level::Info, &format!("{name}: {value}"));
     }
 
-    let run = Run {
-        scene,
-        info,
-        prepared: prepared.as_ref(),
-        halo_px: plan.cost().halo_px,
-        tiling: &tiling,
-        support: request.support,
-        cancel: &cancel,
-        context,
-    };
-    let predicted = run.tiles(sink, progress)?;
+    let tiles = Tiles { scene, prepared: prepared.as_ref(), halo_px: plan.cost().halo_px, support: request.support };
+    let run = Run { tiles, tiling: &tiling, cancel: &cancel, context };
+    let predicted = run.all(sink, progress)?;
     let samples = info.bands * info.rows * info.cols;
     Ok(Report {
         method: request.method.info().id.into(),
@@ -174,27 +166,9 @@ pub(crate) fn supervise<T: Send>(
     outcome
 }
 
-/// Images under one tile, in buffers that are used again for later tiles.
-struct Filled {
-    region: Region,
-    padded: Region,
-    layers: Vec<Array3<f32>>,
-}
-
-/// A computed tile on its way to the writer.
-struct Computed {
-    region: Region,
-    image: Array3<f32>,
-    support: Option<Array3<f32>>,
-}
-
 struct Run<'a> {
-    scene: &'a dyn Scene,
-    info: &'a SceneInfo,
-    prepared: &'a dyn Prepared,
-    halo_px: usize,
+    tiles: Tiles<'a>,
     tiling: &'a Tiling,
-    support: bool,
     cancel: &'a Cancel,
     context: &'a Context,
 }
@@ -216,21 +190,10 @@ impl FirstError {
 }
 
 impl Run<'_> {
-    /// Layers of the scene in the order in which tiles hold them: target, then fine, coarse and label maps of each pair.
-    fn layers(&self) -> Vec<Layer> {
-        let mut layers = vec![Layer::Target];
-        for (k, pair) in self.info.pairs.iter().enumerate() {
-            layers.extend([Layer::Fine(k), Layer::Coarse(k)]);
-            layers.extend(pair.label_maps().map(|map| map.layer(k)));
-        }
-        layers
-    }
-
     /// Computes every tile; returns the number of predicted samples.
-    fn tiles(&self, sink: &mut dyn Sink, progress: &mut Progress<'_>) -> Result<usize> {
+    fn all(&self, sink: &mut dyn Sink, progress: &mut Progress<'_>) -> Result<usize> {
         let total = self.tiling.tiles.len();
         let threads = self.context.threads();
-        let layers = self.layers();
         let next = AtomicUsize::new(0);
         let first_error = FirstError::default();
         let predicted = AtomicUsize::new(0);
@@ -245,9 +208,9 @@ impl Run<'_> {
         std::thread::scope(|threads_scope| {
             for _ in 0..self.tiling.readers {
                 let to_workers = to_workers.clone();
-                let (next, layers, buffers, first_error) = (&next, &layers, &buffers, &first_error);
+                let (next, buffers, first_error) = (&next, &buffers, &first_error);
                 threads_scope.spawn(move || {
-                    guarded(first_error, self.cancel, || self.read_tiles(next, layers, buffers, &to_workers));
+                    guarded(first_error, self.cancel, || self.read_tiles(next, buffers, &to_workers));
                 });
             }
             drop(to_workers);
@@ -304,29 +267,15 @@ impl Run<'_> {
     fn read_tiles(
         &self,
         next: &AtomicUsize,
-        layers: &[Layer],
         buffers: &Mutex<Vec<Vec<Array3<f32>>>>,
         to_workers: &SyncSender<Filled>,
     ) -> Result<()> {
         loop {
             let Some(&region) = self.tiling.tiles.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(()) };
-            self.cancel.check()?;
-            let padded = region.grown(self.halo_px, self.info.rows, self.info.cols);
             let used = buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-            let mut used = used.into_iter();
-            let mut images = Vec::with_capacity(layers.len());
-            for &layer in layers {
-                self.cancel.check()?;
-                let shape = (self.info.bands_of(layer), padded.rows, padded.cols);
-                let mut image = match used.next() {
-                    Some(image) if image.dim() == shape => image,
-                    _ => Array3::from_elem(shape, f32::NAN),
-                };
-                self.scene.read(layer, padded, image.view_mut())?;
-                images.push(image);
-            }
+            let tile = self.tiles.fill(region, used, self.cancel)?;
             // a closed queue means that the workers ended; the reason is already recorded
-            if to_workers.send(Filled { region, padded, layers: images }).is_err() {
+            if to_workers.send(tile).is_err() {
                 return Ok(());
             }
         }
@@ -344,39 +293,13 @@ impl Run<'_> {
             let next = filled.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(tile) = next else { return Ok(predicted) };
             self.cancel.check()?;
-            let Computed { region, image, support } = self.compute(&tile, &exec)?;
+            let Computed { region, image, support } = self.tiles.compute(&tile, &exec)?;
             buffers.lock().unwrap_or_else(PoisonError::into_inner).push(tile.layers);
             predicted += image.iter().filter(|v| !v.is_nan()).count();
             if to_writer.send(Computed { region, image, support }).is_err() {
                 return Ok(predicted);
             }
         }
-    }
-
-    fn compute(&self, tile: &Filled, exec: &Exec<'_>) -> Result<Computed> {
-        let mut layers = tile.layers.iter();
-        let mut next = || layers.next().map(|l| l.view()).ok_or_else(|| Error::internal("a tile lacks a layer"));
-        let target = next()?;
-        let mut pairs = Vec::with_capacity(self.info.pairs.len());
-        for (k, pair) in self.info.pairs.iter().enumerate() {
-            let (fine, coarse) = (next()?, next()?);
-            let mut map = |given: bool| given.then(|| Ok(next()?.index_axis_move(Axis(0), 0))).transpose();
-            let (classes, objects) = (map(pair.has_classes)?, map(pair.has_objects)?);
-            pairs.push(PairTile { fine, coarse, classes, objects, gap_days: self.info.gap_days(k) });
-        }
-        let input = TileIn { region: tile.region, padded: tile.padded, pairs, target };
-        let Region { rows, cols, .. } = tile.region;
-        let mut image = Array3::from_elem((self.info.bands, rows, cols), f32::NAN);
-        let mut support = self.support.then(|| Array3::from_elem((SUPPORT_BANDS.len(), rows, cols), f32::NAN));
-        {
-            let mut view = support.as_mut().map(|s| s.view_mut());
-            let mut out = TileOut { image: image.view_mut(), support: view.as_mut().map(support::of_method) };
-            self.prepared.run(&input, &mut out, exec)?;
-        }
-        if let Some(support) = &mut support {
-            support::complete(&input, &image.view(), &mut support.view_mut());
-        }
-        Ok(Computed { region: tile.region, image, support })
     }
 }
 
@@ -399,7 +322,7 @@ fn guarded(first_error: &FirstError, cancel: &Cancel, body: impl FnOnce() -> Res
     }
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Error::internal(format!("A thread panicked: {}", text.unwrap_or("unknown reason")))
 }

@@ -136,6 +136,46 @@ impl Mapping {
         Some(Region::new(row, col, height, width))
     }
 
+    /// Reference pixels per pixel side of the other image along (row, col), at the middle of the reference.
+    pub(crate) fn scale(&self, reference: &Grid) -> (f64, f64) {
+        if let Mapping::Affine(a) = self {
+            return (1.0 / a[2].hypot(a[5]), 1.0 / a[1].hypot(a[4]));
+        }
+        let (row, col) = (reference.rows / 2, reference.cols / 2);
+        let at = |row: usize, col: usize| {
+            let (mut c, mut r) = ([0.0], [0.0]);
+            self.positions(row, col, &mut c, &mut r);
+            (c[0], r[0])
+        };
+        let (c0, r0) = at(row, col);
+        let (c1, r1) = at(row, col + 1);
+        let (c2, r2) = at(row + 1, col);
+        (1.0 / (c2 - c0).hypot(r2 - r0), 1.0 / (c1 - c0).hypot(r1 - r0))
+    }
+
+    /// The mapping between reduced grids of the same extents, each given after the grid it was reduced from.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`] when the transform between two CRS bends too much for so large pixels.
+    pub(crate) fn reduced(&self, reference: (&Grid, &Grid), image: (&Grid, &Grid)) -> Result<Mapping> {
+        let ratios = |(full, small): (&Grid, &Grid)| (full.rows as f64 / small.rows as f64, full.cols as f64 / small.cols as f64);
+        let ((down, across), (image_down, image_across)) = (ratios(reference), ratios(image));
+        let affine = |a: &[f64; 6]| {
+            let of = |k: usize, by: f64| [a[k] / by, a[k + 1] * across / by, a[k + 2] * down / by];
+            let ([c0, c1, c2], [r0, r1, r2]) = (of(0, image_across), of(3, image_down));
+            Mapping::Affine([c0, c1, c2, r0, r1, r2])
+        };
+        match self {
+            Mapping::Same if (reference.1.rows, reference.1.cols) == (image.1.rows, image.1.cols) => Ok(Mapping::Same),
+            Mapping::Same => Ok(affine(&[0.0, 1.0, 0.0, 0.0, 0.0, 1.0])),
+            Mapping::Affine(a) => Ok(affine(a)),
+            Mapping::Mesh(_) => Projector::new(reference.1, image.1)
+                .and_then(|p| Mesh::new(&p, reference.1))
+                .map(|mesh| Mapping::Mesh(Arc::new(mesh)))
+                .map_err(|reason| Error::new(ErrorKind::Data, format!("no overview can be made of it: {reason}"))),
+        }
+    }
+
     /// Memory that it holds.
     pub(crate) fn bytes(&self) -> usize {
         match self {
@@ -288,7 +328,7 @@ fn place(reference: Named<'_>, image: Named<'_>) -> Result<Placed> {
         (None, Some(_)) => Some(format!("{} does not say its CRS: taken to be that of {}", reference.name, image.name)),
         _ => None,
     };
-    Ok(Placed { scale: local_scale(&mapping, grid), mapping, crs_differs, by_corner: false, coverage, warning })
+    Ok(Placed { scale: mapping.scale(grid), mapping, crs_differs, by_corner: false, coverage, warning })
 }
 
 fn place_by_corner(reference: Named<'_>, image: Named<'_>) -> Result<Placed> {
@@ -328,23 +368,6 @@ fn place_by_corner(reference: Named<'_>, image: Named<'_>) -> Result<Placed> {
         )
     });
     Ok(Placed { mapping, scale: (1.0 / step, 1.0 / step), crs_differs: false, by_corner: true, coverage: 1.0, warning })
-}
-
-/// Reference pixels per pixel side along (row, col), at the middle of the reference.
-fn local_scale(mapping: &Mapping, grid: &Grid) -> (f64, f64) {
-    if let Mapping::Affine(a) = mapping {
-        return (1.0 / a[2].hypot(a[5]), 1.0 / a[1].hypot(a[4]));
-    }
-    let (row, col) = (grid.rows / 2, grid.cols / 2);
-    let at = |row: usize, col: usize| {
-        let (mut c, mut r) = ([0.0], [0.0]);
-        mapping.positions(row, col, &mut c, &mut r);
-        (c[0], r[0])
-    };
-    let (c0, r0) = at(row, col);
-    let (c1, r1) = at(row, col + 1);
-    let (c2, r2) = at(row + 1, col);
-    (1.0 / (c2 - c0).hypot(r2 - r0), 1.0 / (c1 - c0).hypot(r1 - r0))
 }
 
 /// Part of the reference grid whose pixel centres lie in the image, counted on at most about a million pixels unless that

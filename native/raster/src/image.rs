@@ -24,6 +24,8 @@ const CHUNK_PIXELS: usize = 1 << 20;
 /// shares its sources among the handles that one thread opens, so handles do not change threads.
 pub struct Image {
     info: ImageInfo,
+    /// Rows and columns of the rasters, where the image is a reduced one.
+    unreduced: Option<(usize, usize)>,
     valid_range: Option<[f32; 2]>,
     handles: Mutex<HashMap<ThreadId, Vec<Dataset>>>,
 }
@@ -50,7 +52,19 @@ impl Image {
         let rasters = source.paths.iter().map(|p| open_raster(p)).collect::<Result<Vec<_>>>()?;
         let info = describe_rasters(source, &rasters)?;
         let handles = Mutex::new(HashMap::from([(std::thread::current().id(), rasters)]));
-        Ok(Image { info, valid_range: source.valid_range.map(|r| r.map(|v| v as f32)), handles })
+        Ok(Image { info, unreduced: None, valid_range: source.valid_range.map(|r| r.map(|v| v as f32)), handles })
+    }
+
+    /// The same image with pixels `factor` times as large. Each is one pixel of the raster, or of an overview that it has:
+    /// values stay those that were measured, and masks stay masks.
+    pub(crate) fn reduced(&self, factor: usize) -> Image {
+        let grid = &self.info.grid;
+        let mut info = ImageInfo { grid: grid.reduced(factor), ..self.info.clone() };
+        for band in &mut info.bands {
+            band.block = ((band.block.0 / factor).max(1), (band.block.1 / factor).max(1));
+        }
+        let unreduced = (factor > 1).then_some(self.unreduced.unwrap_or((grid.rows, grid.cols)));
+        Image { info, unreduced, valid_range: self.valid_range, handles: Mutex::new(HashMap::new()) }
     }
 
     /// What it is.
@@ -227,28 +241,28 @@ impl Image {
             return Err(Error::internal("a buffer that does not fit the region"));
         }
         let mut list = numbers.iter().map(|&n| c_int_of(n)).collect::<Result<Vec<c_int>>>()?;
-        let (x, y, width, height) = window_of(region)?;
+        let mut window = self.window_of(region)?;
         let capture = Capture::start();
-        // SAFETY: the buffer holds width x height values of `data_type` for every listed band, without gaps (spacings of
-        // 0); the list is as long as said; no other thread uses this handle.
+        // SAFETY: the buffer holds as many values of `data_type` as the region has pixels for every listed band, without gaps
+        // (spacings of 0); the list is as long as said; no other thread uses this handle.
         let result = unsafe {
             gdal_sys::GDALDatasetRasterIOEx(
                 dataset.c_dataset(),
                 GDALRWFlag::GF_Read,
-                x,
-                y,
-                width,
-                height,
+                window.x,
+                window.y,
+                window.width,
+                window.height,
                 buffer.as_mut_ptr().cast(),
-                width,
-                height,
+                c_int_of(region.cols)?,
+                c_int_of(region.rows)?,
                 data_type,
                 c_int_of(list.len())?,
                 list.as_mut_ptr(),
                 0,
                 0,
                 0,
-                std::ptr::null_mut(),
+                &raw mut window.exact,
             )
         };
         self.check_read(result, &capture, raster, region)
@@ -256,29 +270,50 @@ impl Image {
 
     fn read_mask(&self, rasters: &[Dataset], band: &BandInfo, region: Region) -> Result<Vec<u8>> {
         let dataset = rasters.get(band.raster).ok_or_else(|| Error::internal("a raster that the image has not"))?;
-        let (x, y, width, height) = window_of(region)?;
+        let mut window = self.window_of(region)?;
         let mut mask = vec![0u8; region.pixels()];
         let capture = Capture::start();
-        // SAFETY: the band number was checked when the image was described; the buffer holds width x height bytes.
+        // SAFETY: the band number was checked when the image was described; the buffer holds a byte for every pixel of the region.
         let result = unsafe {
             let handle = gdal_sys::GDALGetMaskBand(gdal_sys::GDALGetRasterBand(dataset.c_dataset(), c_int_of(band.number)?));
-            gdal_sys::GDALRasterIO(
+            gdal_sys::GDALRasterIOEx(
                 handle,
                 GDALRWFlag::GF_Read,
-                x,
-                y,
-                width,
-                height,
+                window.x,
+                window.y,
+                window.width,
+                window.height,
                 mask.as_mut_ptr().cast(),
-                width,
-                height,
+                c_int_of(region.cols)?,
+                c_int_of(region.rows)?,
                 GDALDataType::GDT_Byte,
                 0,
                 0,
+                &raw mut window.exact,
             )
         };
         self.check_read(result, &capture, band.raster, region)?;
         Ok(mask)
+    }
+
+    /// The part of the rasters that a region of the image is.
+    fn window_of(&self, region: Region) -> Result<RasterWindow> {
+        let (rows, cols) = self.unreduced.unwrap_or((self.info.grid.rows, self.info.grid.cols));
+        let (down, across) = (rows as f64 / self.info.grid.rows as f64, cols as f64 / self.info.grid.cols as f64);
+        let along = |first: usize, length: usize, step: f64, end: usize| {
+            let (from, to) = (first as f64 * step, (first + length) as f64 * step);
+            let pixel = from.floor() as usize;
+            (pixel, (to.ceil() as usize).min(end) - pixel, from, to - from)
+        };
+        let (y, height, from_row, exact_height) = along(region.row, region.rows, down, rows);
+        let (x, width, from_col, exact_width) = along(region.col, region.cols, across, cols);
+        // SAFETY: numbers, and pointers that may be null.
+        let mut exact: gdal_sys::GDALRasterIOExtraArg = unsafe { std::mem::zeroed() };
+        exact.nVersion = 1;
+        exact.eResampleAlg = gdal_sys::GDALRIOResampleAlg::GRIORA_NearestNeighbour;
+        exact.bFloatingPointWindowValidity = c_int::from(self.unreduced.is_some());
+        (exact.dfXOff, exact.dfYOff, exact.dfXSize, exact.dfYSize) = (from_col, from_row, exact_width, exact_height);
+        Ok(RasterWindow { x: c_int_of(x)?, y: c_int_of(y)?, width: c_int_of(width)?, height: c_int_of(height)?, exact })
     }
 
     fn check_read(&self, result: CPLErr::Type, capture: &Capture, raster: usize, region: Region) -> Result<()> {
@@ -304,8 +339,13 @@ fn c_int_of(n: usize) -> Result<c_int> {
     c_int::try_from(n).map_err(|_| Error::internal("a raster larger than GDAL allows"))
 }
 
-fn window_of(region: Region) -> Result<(c_int, c_int, c_int, c_int)> {
-    Ok((c_int_of(region.col)?, c_int_of(region.row)?, c_int_of(region.cols)?, c_int_of(region.rows)?))
+/// A rectangle of raster pixels, as GDAL's reading functions take it.
+struct RasterWindow {
+    x: c_int,
+    y: c_int,
+    width: c_int,
+    height: c_int,
+    exact: gdal_sys::GDALRasterIOExtraArg,
 }
 
 /// Whether single precision cannot hold every stored value.

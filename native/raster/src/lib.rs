@@ -30,6 +30,7 @@ pub use image::Image;
 pub use masks::{presets, BitField, Preset, ValueRule};
 pub use output::{check_output, check_output_is_no_input, write_text};
 pub use scene::{RasterScene, SceneSource};
+pub use stored::Buffer;
 pub use writer::{BandSpec, Complete, OutputSpec, Writer};
 
 /// GDAL's release name, such as `3.6.2`.

@@ -13,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 use stfusion_core::resample::is_inside;
 use stfusion_core::source::{ImageSource, MaskSource};
-use stfusion_core::{Error, ErrorKind, Region, Result};
+use stfusion_core::{Error, ErrorKind, Grid, Region, Result};
 
 use crate::align::{Mapping, Named, Placer};
 use crate::image::Image;
@@ -145,7 +145,7 @@ impl Preset {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Rule {
     Preset(Preset),
     NonZero { is_valid: bool },
@@ -182,6 +182,21 @@ impl Mask {
         let image = Image::open(&ImageSource { bands, ..ImageSource::file(source.path.as_str()) })?;
         let placed = Placer::new(of).place(Named { name: image.info().name(), grid: &image.info().grid })?;
         Ok(Mask { image, rule, dilate_px: source.dilate_px, mapping: placed.mapping })
+    }
+
+    /// The mask of the reduced image whose grid is `reduced`, where that of the image itself is `of`.
+    ///
+    /// # Errors
+    /// Those of [`Mapping::reduced`].
+    pub(crate) fn reduced(&self, of: &Grid, reduced: &Grid) -> Result<Mask> {
+        let grid = &self.image.info().grid;
+        // mask pixels stay at most as large as those of the image
+        let image_px = self.mapping.scale(of).0;
+        let factor = ((of.rows as f64 / reduced.rows as f64 / image_px + 1e-6) as usize).max(1);
+        let image = self.image.reduced(factor);
+        let mapping = self.mapping.reduced((of, reduced), (grid, &image.info().grid)).map_err(|e| e.at(self.name()))?;
+        let dilate_px = (self.dilate_px as f64 / factor as f64).round() as usize;
+        Ok(Mask { image, rule: self.rule.clone(), dilate_px, mapping })
     }
 
     /// Name of the raster.

@@ -67,7 +67,7 @@ struct CoarseImage {
     mask: Option<Mask>,
     mapping: Mapping,
     resampling: Resampling,
-    cache: Option<Cache>,
+    cache: Option<Arc<Cache>>,
 }
 
 #[derive(Debug)]
@@ -144,6 +144,37 @@ impl RasterScene {
         scene.check_samples(source.grid.ignore_units, &mut warnings, cancel)?;
         scene.warnings = warnings.0;
         Ok(scene)
+    }
+
+    /// The same scene with fine pixels `factor` times as large, as for an overview: of every `factor` x `factor` pixels of an image one
+    /// is read, or those of an overview that its file has. Coarse images stay as they are while their pixels are larger than the
+    /// new fine ones. An approximation: means and noise are not those of larger pixels.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`] when a transform between two CRS bends too much for so large pixels.
+    pub fn reduced(&self, factor: usize) -> Result<RasterScene> {
+        let full = &self.fine_info().grid;
+        let grid = full.reduced(factor);
+        let reduce_fine = |fine: &FineImage| -> Result<FineImage> {
+            Ok(FineImage {
+                image: fine.image.reduced(factor),
+                mask: fine.mask.as_ref().map(|m| m.reduced(full, &grid)).transpose()?,
+            })
+        };
+        let reduce_coarse = |coarse: &CoarseImage| coarse.reduced(full, &grid, factor);
+        let coarse = self.coarse.iter().map(reduce_coarse).collect::<Result<Vec<_>>>()?;
+        let scale = coarse.iter().map(|c| &c.mapping).find(|m| !matches!(m, Mapping::Same)).map(|mapping| {
+            let (down, across) = mapping.scale(&grid);
+            (down * across).sqrt()
+        });
+        Ok(RasterScene {
+            info: SceneInfo { rows: grid.rows, cols: grid.cols, scale, ..self.info.clone() },
+            fine: self.fine.iter().map(reduce_fine).collect::<Result<_>>()?,
+            coarse,
+            classes: self.classes.iter().map(|c| c.as_ref().map(reduce_coarse).transpose()).collect::<Result<_>>()?,
+            warnings: Vec::new(),
+            alignments: self.alignments.clone(),
+        })
     }
 
     /// The first pair's fine image, with the bands of the job in the job's order: the template of the output.
@@ -247,6 +278,21 @@ impl Scene for RasterScene {
 }
 
 impl CoarseImage {
+    /// The image for a scene whose fine grid is `reduced` by `factor` from `fine`.
+    fn reduced(&self, fine: &Grid, reduced: &Grid, factor: usize) -> Result<CoarseImage> {
+        let grid = &self.image.info().grid;
+        // a coarse pixel stays at least as large as a fine one
+        let own = ((factor as f64 / self.mapping.scale(fine).0 - 1e-6).ceil() as usize).max(1);
+        let image = self.image.reduced(own);
+        let mapping = self.mapping.reduced((fine, reduced), (grid, &image.info().grid)).map_err(|e| e.at(image.info().name()))?;
+        let cache = match own {
+            1 => self.cache.clone(),
+            _ => Cache::new(&image, &mapping, self.resampling, reduced),
+        };
+        let mask = self.mask.as_ref().map(|m| m.reduced(grid, &image.info().grid)).transpose()?;
+        Ok(CoarseImage { image, mask, mapping, resampling: self.resampling, cache })
+    }
+
     fn read(&self, region: Region, mut out: ArrayViewMut3<'_, f32>) -> Result<()> {
         if matches!(self.mapping, Mapping::Same) {
             return read_masked(&self.image, self.mask.as_ref(), region, out);
@@ -284,14 +330,14 @@ impl CoarseImage {
 }
 
 impl Cache {
-    fn new(image: &Image, mapping: &Mapping, resampling: Resampling, fine: &Grid) -> Option<Cache> {
+    fn new(image: &Image, mapping: &Mapping, resampling: Resampling, fine: &Grid) -> Option<Arc<Cache>> {
         if matches!(mapping, Mapping::Same) {
             return None;
         }
         let grid = &image.info().grid;
         let region = mapping.footprint(Region::whole(fine.rows, fine.cols), grid.rows, grid.cols, margin(resampling))?;
         let bytes = region.pixels() * image.info().bands.len() * std::mem::size_of::<f32>();
-        (bytes <= CACHED_BYTES).then(|| Cache { region, bytes, window: Mutex::new(None) })
+        (bytes <= CACHED_BYTES).then(|| Arc::new(Cache { region, bytes, window: Mutex::new(None) }))
     }
 }
 

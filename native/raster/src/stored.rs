@@ -134,20 +134,30 @@ pub(crate) fn stored_bytes(
     }
 }
 
-/// Memory aligned for every stored type.
+/// Values of one of the stored types in the machine's byte order, in memory aligned for every one of them.
 #[derive(Debug)]
-pub(crate) struct Buffer(Vec<u64>);
+pub struct Buffer {
+    words: Vec<u64>,
+    bytes: usize,
+}
 
 impl Buffer {
     pub(crate) fn as_mut_ptr(&mut self) -> *mut u64 {
-        self.0.as_mut_ptr()
+        self.words.as_mut_ptr()
+    }
+
+    /// The values, row by row.
+    pub fn as_bytes(&self) -> &[u8] {
+        // SAFETY: the words hold at least that many bytes.
+        unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.bytes) }
     }
 
     fn filled<T: Copy>(values: ArrayView2<'_, f32>, (rows, cols): (usize, usize), fill: T, stored: impl Fn(f32) -> T) -> Buffer {
-        let mut buffer = Buffer(vec![0; (rows * cols * std::mem::size_of::<T>()).div_ceil(8)]);
+        let bytes = rows * cols * std::mem::size_of::<T>();
+        let mut buffer = Buffer { words: vec![0; bytes.div_ceil(8)], bytes };
         // SAFETY: the memory holds rows x cols values of `T`, a number of at most 8 bytes, for which it is aligned, and any
         // bits are such a number.
-        let cells = unsafe { std::slice::from_raw_parts_mut(buffer.0.as_mut_ptr().cast::<T>(), rows * cols) };
+        let cells = unsafe { std::slice::from_raw_parts_mut(buffer.words.as_mut_ptr().cast::<T>(), rows * cols) };
         let mut lines = cells.chunks_exact_mut(cols);
         for (row, line) in values.rows().into_iter().zip(lines.by_ref()) {
             let (inside, outside) = line.split_at_mut(row.len());
@@ -164,7 +174,7 @@ impl Buffer {
     #[cfg(test)]
     fn read<T: Copy>(&self, count: usize) -> Vec<T> {
         // SAFETY: as in `filled`, with the type that it was filled with.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast::<T>(), count) }.to_vec()
+        unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast::<T>(), count) }.to_vec()
     }
 }
 

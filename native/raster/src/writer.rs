@@ -18,14 +18,14 @@ use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use gdal::cpl::CslStringList;
 use gdal::Dataset;
 use gdal_sys::{CPLErr, GDALDataType};
-use ndarray::{s, Array3, ArrayView3};
+use ndarray::{s, Array3, ArrayView2, ArrayView3};
 use stfusion_core::source::{Format, OutputOptions};
 use stfusion_core::{Error, ErrorKind, Grid, Region, Result};
 
 use crate::dataset::{open_raster, ImageInfo};
 use crate::errors::Capture;
 use crate::output::{check_output, exists, rename, temporary_beside, unlink, write_error};
-use crate::stored::{nodata_fits, stored_bytes, type_by_name, StoredType};
+use crate::stored::{nodata_fits, stored_bytes, type_by_name, Buffer, StoredType};
 
 /// One band of an output.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,6 +128,15 @@ impl OutputSpec {
             threads: 1,
         };
         Ok((spec, warnings))
+    }
+
+    /// The values of a part of band `band` (counted from 0) as a file would hold them, row by row.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Parameter`] for an unknown type.
+    pub fn stored(&self, band: usize, values: ArrayView2<'_, f32>) -> Result<Buffer> {
+        let band = self.bands.get(band).ok_or_else(|| Error::internal("a band that the output has not"))?;
+        Ok(stored_bytes(type_by_name(&self.data_type)?, values, values.dim(), band.scale, band.offset, self.nodata))
     }
 
     /// A support layer: `Float32` with the given band names and `NaN` as nodata.

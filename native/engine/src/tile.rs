@@ -1,0 +1,98 @@
+//! One tile: its input filled from the scene, its output computed by the method.
+
+use ndarray::{Array3, Axis};
+use stfusion_core::method::{Layer, PairTile, Prepared, Scene, SceneInfo, TileIn, TileOut};
+use stfusion_core::{Cancel, Error, Exec, Region, Result};
+
+use crate::support::{self, SUPPORT_BANDS};
+
+/// What computes the tiles of a scene, each on its own, in any order and from several threads.
+pub(crate) struct Tiles<'a> {
+    /// The scene.
+    pub scene: &'a dyn Scene,
+    /// The method.
+    pub prepared: &'a dyn Prepared,
+    /// Input needed around a tile, in fine pixels.
+    pub halo_px: usize,
+    /// Whether the support layer is wanted.
+    pub support: bool,
+}
+
+/// Images under one tile, in buffers that are used again for later tiles.
+pub(crate) struct Filled {
+    pub region: Region,
+    pub padded: Region,
+    pub layers: Vec<Array3<f32>>,
+}
+
+/// A computed tile.
+pub(crate) struct Computed {
+    pub region: Region,
+    pub image: Array3<f32>,
+    pub support: Option<Array3<f32>>,
+}
+
+impl Tiles<'_> {
+    /// Reads the images under the tile `region`, into `buffers` of an earlier tile where they fit.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn fill(&self, region: Region, buffers: Vec<Array3<f32>>, cancel: &Cancel) -> Result<Filled> {
+        let info = self.scene.info();
+        let padded = region.grown(self.halo_px, info.rows, info.cols);
+        let mut buffers = buffers.into_iter();
+        let mut layers = Vec::new();
+        for layer in layers_of(info) {
+            cancel.check()?;
+            let shape = (info.bands_of(layer), padded.rows, padded.cols);
+            let mut image = match buffers.next() {
+                Some(image) if image.dim() == shape => image,
+                _ => Array3::from_elem(shape, f32::NAN),
+            };
+            self.scene.read(layer, padded, image.view_mut())?;
+            layers.push(image);
+        }
+        Ok(Filled { region, padded, layers })
+    }
+
+    /// Computes a filled tile.
+    ///
+    /// # Errors
+    /// Those of the method.
+    pub fn compute(&self, tile: &Filled, exec: &Exec<'_>) -> Result<Computed> {
+        let info = self.scene.info();
+        let mut layers = tile.layers.iter();
+        let mut next = || layers.next().map(|l| l.view()).ok_or_else(|| Error::internal("a tile lacks a layer"));
+        let target = next()?;
+        let mut pairs = Vec::with_capacity(info.pairs.len());
+        for (k, pair) in info.pairs.iter().enumerate() {
+            let (fine, coarse) = (next()?, next()?);
+            let mut map = |given: bool| given.then(|| Ok(next()?.index_axis_move(Axis(0), 0))).transpose();
+            let (classes, objects) = (map(pair.has_classes)?, map(pair.has_objects)?);
+            pairs.push(PairTile { fine, coarse, classes, objects, gap_days: info.gap_days(k) });
+        }
+        let input = TileIn { region: tile.region, padded: tile.padded, pairs, target };
+        let Region { rows, cols, .. } = tile.region;
+        let mut image = Array3::from_elem((info.bands, rows, cols), f32::NAN);
+        let mut support = self.support.then(|| Array3::from_elem((SUPPORT_BANDS.len(), rows, cols), f32::NAN));
+        {
+            let mut view = support.as_mut().map(|s| s.view_mut());
+            let mut out = TileOut { image: image.view_mut(), support: view.as_mut().map(support::of_method) };
+            self.prepared.run(&input, &mut out, exec)?;
+        }
+        if let Some(support) = &mut support {
+            support::complete(&input, &image.view(), &mut support.view_mut());
+        }
+        Ok(Computed { region: tile.region, image, support })
+    }
+}
+
+/// Layers of a scene in the order in which tiles hold them: target, then fine, coarse and label maps of each pair.
+pub(crate) fn layers_of(info: &SceneInfo) -> Vec<Layer> {
+    let mut layers = vec![Layer::Target];
+    for (k, pair) in info.pairs.iter().enumerate() {
+        layers.extend([Layer::Fine(k), Layer::Coarse(k)]);
+        layers.extend(pair.label_maps().map(|map| map.layer(k)));
+    }
+    layers
+}
