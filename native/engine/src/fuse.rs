@@ -141,7 +141,7 @@ fn create_support(path: &str, grid: &Grid, output: &OutputOptions, image: &Outpu
 }
 
 /// The job with every default spelled out and the dates that were found, so that it repeats this run.
-fn resolved_job(job: &Job, info: &SceneInfo, method: &MethodInfo) -> Job {
+pub(crate) fn resolved_job(job: &Job, info: &SceneInfo, method: &MethodInfo) -> Job {
     let mut job = job.clone();
     if let (Ok(values), parameters) = (job.values(), method.parameters) {
         if let Json::Object(all) = values.to_json(parameters) {
@@ -154,7 +154,7 @@ fn resolved_job(job: &Job, info: &SceneInfo, method: &MethodInfo) -> Job {
     job
 }
 
-fn metadata(job: &Job, info: &SceneInfo, method: &MethodInfo) -> Vec<(String, String)> {
+pub(crate) fn metadata(job: &Job, info: &SceneInfo, method: &MethodInfo) -> Vec<(String, String)> {
     let mut metadata = vec![
         ("STFUSION_VERSION".to_string(), crate::VERSION.to_string()),
         ("STFUSION_METHOD".into(), method.id.into()),

@@ -26,6 +26,8 @@ mod compare;
 mod fuse;
 #[cfg(feature = "gdal")]
 mod inspect;
+#[cfg(feature = "gdal")]
+mod on_demand;
 
 #[cfg(feature = "gdal")]
 pub use assess::{assess, AssessRequest, DatedImage};
@@ -38,6 +40,8 @@ pub use fuse::fuse;
 pub use inspect::{describe_image, inspect, ImageDescription, Inspection};
 pub use job::{Job, JOB_FORMAT};
 pub use named_files::{check_written, write_artefacts, Pending};
+#[cfg(feature = "gdal")]
+pub use on_demand::{Block, OnDemand, Part, Product, Resolution, Take};
 pub use pipeline::{fuse_scene, MemorySink, SceneRequest, Sink};
 pub use report::Report;
 pub use spec::{job_schema, spec};

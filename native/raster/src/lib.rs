@@ -28,7 +28,7 @@ pub use dataset::{describe, BandInfo, ImageInfo};
 pub use dates::{date_in_metadata, date_in_name};
 pub use image::Image;
 pub use masks::{presets, BitField, Preset, ValueRule};
-pub use output::{check_output, check_output_is_no_input, write_text};
+pub use output::{check_output, check_output_is_no_input, read_text, write_text};
 pub use scene::{RasterScene, SceneSource};
 pub use stored::Buffer;
 pub use writer::{BandSpec, Complete, OutputSpec, Writer};
@@ -36,6 +36,11 @@ pub use writer::{BandSpec, Complete, OutputSpec, Writer};
 /// GDAL's release name, such as `3.6.2`.
 pub fn version() -> String {
     gdal::version::VersionInfo::release_name()
+}
+
+/// A configuration option of GDAL, set by its functions, its configuration file or the environment.
+pub fn config_option(name: &str) -> Option<String> {
+    gdal::config::get_config_option(name, "").ok().filter(|value| !value.is_empty())
 }
 
 /// Limits GDAL's block cache, which all open rasters of the program share.

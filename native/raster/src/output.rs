@@ -100,6 +100,34 @@ pub fn write_text(path: &str, text: &str) -> Result<()> {
     rename(&temporary, path).inspect_err(|_| unlink(&temporary))
 }
 
+/// Reads a text file of at most `max_bytes` bytes; its name may belong to one of GDAL's virtual file systems.
+///
+/// # Errors
+/// [`ErrorKind::Read`] naming the file and the reason.
+pub fn read_text(path: &str, max_bytes: usize) -> Result<String> {
+    let fail = |reason: &str, hint: &str| Error::new(ErrorKind::Read, format!("{path}: {reason}")).with_hint(hint);
+    let name = CString::new(path).map_err(|_| fail("the name holds a NUL character", "Give another name."))?;
+    if !exists(path) {
+        return Err(fail("no such file", "Check the name."));
+    }
+    let capture = Capture::start();
+    let (mut bytes, mut length) = (std::ptr::null_mut(), 0);
+    let max = i64::try_from(max_bytes).unwrap_or(i64::MAX);
+    // SAFETY: the name ends in NUL; GDAL allocates the bytes, which are copied and freed here.
+    let read = unsafe {
+        if gdal_sys::VSIIngestFile(std::ptr::null_mut(), name.as_ptr(), &raw mut bytes, &raw mut length, max) == 0 {
+            None
+        } else {
+            let copy = std::slice::from_raw_parts(bytes, usize::try_from(length).unwrap_or(0)).to_vec();
+            gdal_sys::VSIFree(bytes.cast());
+            Some(copy)
+        }
+    };
+    let read =
+        read.ok_or_else(|| fail(&format!("cannot be read: {}", capture.reason()), "Check the file and its permissions."))?;
+    String::from_utf8(read).map_err(|_| fail("is not UTF-8 text", "Check that this is the right file."))
+}
+
 fn write_bytes(name: &str, bytes: &[u8]) -> bool {
     let Ok(c_name) = CString::new(name) else { return false };
     // SAFETY: the name ends in NUL; the buffer is as long as said; the file is closed exactly once.

@@ -46,6 +46,16 @@ impl StoredType {
         }
     }
 
+    /// Bytes of a value.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            StoredType::U8 => 1,
+            StoredType::U16 | StoredType::I16 => 2,
+            StoredType::U32 | StoredType::I32 | StoredType::F32 => 4,
+            StoredType::F64 => 8,
+        }
+    }
+
     pub(crate) fn is_float(self) -> bool {
         matches!(self, StoredType::F32 | StoredType::F64)
     }

@@ -139,6 +139,11 @@ impl OutputSpec {
         Ok(stored_bytes(type_by_name(&self.data_type)?, values, values.dim(), band.scale, band.offset, self.nodata))
     }
 
+    /// Bytes of the stored values of one pixel, all bands together.
+    pub fn bytes_per_px(&self) -> usize {
+        self.bands.len() * type_by_name(&self.data_type).map_or(std::mem::size_of::<f64>(), StoredType::bytes)
+    }
+
     /// A support layer: `Float32` with the given band names and `NaN` as nodata.
     pub fn support(grid: &Grid, names: &[&str], options: &OutputOptions) -> OutputSpec {
         let band = |name: &&str| BandSpec {
