@@ -6,6 +6,7 @@
 mod assess;
 mod classical;
 mod clock;
+mod driver;
 mod images;
 mod io;
 mod machine;
@@ -88,8 +89,24 @@ fn command() -> Command {
                 .arg(number("window", "51", "Window in fine pixels"))
                 .arg(number("threads", "2", "Threads"))
                 .arg(repeat.clone())
-                .arg(method)
-                .arg(folder),
+                .arg(method.clone())
+                .arg(folder.clone()),
+        )
+        .subcommand(
+            Command::new("driver")
+                .about("A job read through the GDAL driver beside fuse, and from afar")
+                .arg(number("size", "4000", "Rows and columns of the six-band image"))
+                .arg(number("window", "51", "Window in fine pixels"))
+                .arg(number("threads", "2", "Threads"))
+                .arg(repeat.clone())
+                .arg(
+                    Arg::new("plugins")
+                        .long("plugins")
+                        .value_name("DIR")
+                        .help("Folder with gdal_STFUSION.so [default: GDAL's own]"),
+                )
+                .arg(method.clone())
+                .arg(folder.clone()),
         )
         .subcommand(
             Command::new("assess")
@@ -97,7 +114,7 @@ fn command() -> Command {
                 .arg(number("size", "1000", "Rows and columns of the six-band image"))
                 .arg(repeat.clone()),
         )
-        .subcommand(Command::new("all").about("Everything above with its defaults"))
+        .subcommand(Command::new("all").about("Everything above but driver, with its defaults"))
         .subcommand(
             Command::new("run-job")
                 .about("Runs one job file (used by the memory benchmark)")
@@ -124,6 +141,10 @@ fn sections(name: &str, matches: &ArgMatches) -> Result<Vec<Section>, Failure> {
         "scaling" => vec![scaling::section(&method, get("window"), get("megapixels"))?],
         "assess" => vec![assess::section(get("size"), get("repeat"))?],
         "memory" => vec![memory::section(&of_job(), get("size"), get("mib"), folder)?],
+        "driver" => {
+            let plugins = matches.get_one::<String>("plugins").map(String::as_str);
+            vec![driver::section(&of_job(), get("size"), get("repeat"), plugins, folder)?]
+        }
         "io" => vec![io::section(&of_job(), get("size"), get("repeat"), folder)?],
         _ => Vec::new(),
     })

@@ -4,5 +4,9 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/lib.rs");
     println!("cargo:rerun-if-changed=cpp/destination.h");
-    cxx_build::bridge("src/lib.rs").std("c++17").flag_if_supported("-fvisibility=hidden").compile("stfusion_gdal_driver_bridge");
+    cxx_build::bridge("src/lib.rs")
+        .include("cpp")
+        .std("c++17")
+        .flag_if_supported("-fvisibility=hidden")
+        .compile("stfusion_gdal_driver_bridge");
 }

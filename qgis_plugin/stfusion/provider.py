@@ -11,6 +11,7 @@ from .algorithms.assess import Assess
 from .algorithms.compare import Compare
 from .algorithms.fuse import Fuse
 from .algorithms.installation import Installation
+from .algorithms.virtual import Virtual
 
 ICON = str(Path(__file__).resolve().parent / "icon.svg")
 
@@ -46,6 +47,7 @@ class StfusionProvider(QgsProcessingProvider):
     def loadAlgorithms(self):
         for method in specification.load()["methods"]:
             self.addAlgorithm(Fuse(method["id"]))
+        self.addAlgorithm(Virtual())
         self.addAlgorithm(Assess())
         self.addAlgorithm(Compare())
         self.addAlgorithm(Installation())

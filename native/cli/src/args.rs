@@ -108,6 +108,16 @@ fn grid() -> [Arg; 3] {
     ]
 }
 
+fn stored_type() -> Arg {
+    option("ot", "TYPE", "GDAL name of the stored type, such as Int16 or Float32; by default the fine image's")
+}
+
+fn stored_nodata() -> Arg {
+    option("nodata", "VALUE", "Stored nodata value; by default the fine image's, or one that fits the type")
+        .allow_hyphen_values(true)
+        .value_parser(value_parser!(f64))
+}
+
 /// The options that say where the prediction goes and how it runs; `fuse` and `rerun` share them.
 fn output_and_running(command: Command) -> Command {
     command
@@ -125,10 +135,8 @@ fn output_and_running(command: Command) -> Command {
                 "KEY=VALUE",
                 "GDAL creation option over the defaults (tiled, compressed, BIGTIFF=IF_SAFER); repeatable",
             ),
-            option("ot", "TYPE", "GDAL name of the stored type, such as Int16 or Float32; by default the fine image's"),
-            option("nodata", "VALUE", "Stored nodata value; by default the fine image's, or one that fits the type")
-                .allow_hyphen_values(true)
-                .value_parser(value_parser!(f64)),
+            stored_type(),
+            stored_nodata(),
             flag("overwrite", "Replace existing output files"),
         ])
         .next_help_heading("Running")
@@ -140,6 +148,19 @@ fn output_and_running(command: Command) -> Command {
             flag("print-job", "Print the job as JSON, ready to be saved as a .stf file, and stop; with --dry-run check it first"),
             json(),
         ])
+}
+
+/// The options that make up a fusion; `fuse` and `job` share them.
+fn fusion(command: Command) -> Command {
+    command
+        .next_help_heading("Job")
+        .args([
+            option("method", "ID", "Method; `stfusion methods` describes them").short('m').value_parser(method_ids()),
+            pair(),
+            option("target", "KEY=VALUE,...", "The day to predict. Keys: coarse, date, coarse_mask, coarse_mask_preset"),
+            repeated("param", "NAME=VALUE", "A parameter of the method; repeatable. `stfusion methods ID` lists them").short('p'),
+        ])
+        .args(grid())
 }
 
 fn fuse() -> Command {
@@ -154,16 +175,8 @@ fn fuse() -> Command {
              A name that holds a comma goes into a job file (see docs/job.md). Beside the prediction, FILE.stf records what was run; \
              `stfusion rerun FILE.stf` repeats it.",
         )
-        .arg(Arg::new("job").value_name("JOB").help("Job file (.stf); - reads it from standard input"))
-        .next_help_heading("Job")
-        .args([
-            option("method", "ID", "Method; `stfusion methods` describes them").short('m').value_parser(method_ids()),
-            pair(),
-            option("target", "KEY=VALUE,...", "The day to predict. Keys: coarse, date, coarse_mask, coarse_mask_preset"),
-            repeated("param", "NAME=VALUE", "A parameter of the method; repeatable. `stfusion methods ID` lists them").short('p'),
-        ])
-        .args(grid());
-    output_and_running(command)
+        .arg(Arg::new("job").value_name("JOB").help("Job file (.stf); - reads it from standard input"));
+    output_and_running(fusion(command))
 }
 
 fn methods() -> Command {
@@ -173,15 +186,33 @@ fn methods() -> Command {
 }
 
 fn job() -> Command {
-    sub("job", "Print a job file to start from, or the JSON schema of job files")
-        .arg(
-            Arg::new("id")
-                .value_name("METHOD")
-                .help("Method of the job; every parameter is written with its default")
-                .value_parser(method_ids()),
+    let command = sub("job", "Write a job file: from the options of a fusion, or one to start from")
+        .long_about(
+            "Write a job file.\n\nWith --pair and --target the job that `fuse` would run with these options. With a method alone a job to start from: every \
+             parameter is written with its default. GDAL and QGIS open a job file as a raster when the GDAL driver is installed (docs/gdal.md).",
         )
+        .after_long_help(
+            "Example:\n  stfusion job starfm --pair fine=f1.tif,coarse=c1.tif,date=2001-11-25 \\\n      \
+             --target coarse=c2.tif,date=2002-01-12 --param window=51 -o fusion.stf",
+        )
+        .arg(Arg::new("id").value_name("METHOD").help("Method of the job, as with --method").value_parser(method_ids()))
         .arg(flag("schema", "Print the JSON schema of job files"))
-        .group(ArgGroup::new("what").args(["id", "schema"]).required(true))
+        .group(ArgGroup::new("what").args(["id", "method", "schema"]).required(true));
+    fusion(command)
+        .next_help_heading("Output")
+        .args([
+            option(
+                "output",
+                "FILE",
+                "Job file to write (.stf); by default it is printed. Relative names in it are relative to its folder",
+            )
+            .short('o'),
+            stored_type(),
+            stored_nodata(),
+            flag("overwrite", "Replace an existing job file"),
+        ])
+        .next_help_heading("Running")
+        .args([threads(), memory(), device()])
 }
 
 fn info() -> Command {

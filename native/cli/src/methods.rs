@@ -12,6 +12,7 @@ use stfusion_core::Date;
 use stfusion_engine::Job;
 
 use crate::failure::Outcome;
+use crate::request;
 use crate::terminal::Terminal;
 
 /// Columns that help is wrapped to.
@@ -37,10 +38,24 @@ pub(crate) fn methods(options: &ArgMatches, terminal: &Arc<Terminal>) -> Outcome
 
 /// `stfusion job`.
 pub(crate) fn job(options: &ArgMatches, terminal: &Arc<Terminal>) -> Outcome {
-    let Some(id) = options.get_one::<String>("id") else {
+    let Some(id) = options.get_one::<String>("id").or_else(|| options.get_one("method")) else {
         return Ok(terminal.result_json(&stfusion_engine::job_schema())?);
     };
-    Ok(terminal.result(&template(stfusion_methods::by_id(id)?.info()).to_json())?)
+    let info = stfusion_methods::by_id(id)?.info();
+    let mut job = request::job_to_write(options, id, || template(info))?;
+    let Some(file) = options.get_one::<String>("output") else { return Ok(terminal.result(&job.to_json())?) };
+    stfusion_raster::check_output(file, options.get_flag("overwrite"))?;
+    stfusion_raster::check_output_is_no_input(file, job.input_names())?;
+    // names were given relative to the working folder, those of a job file are relative to its own
+    let is_elsewhere = std::path::Path::new(file).parent().is_some_and(|folder| !folder.as_os_str().is_empty());
+    if let (true, Ok(here)) = (is_elsewhere && options.contains_id("pair"), std::env::current_dir()) {
+        job.resolve(&here);
+    }
+    stfusion_raster::write_text(file, &job.to_json())?;
+    if !terminal.is_quiet() {
+        terminal.result(&format!("{file}\n"))?;
+    }
+    Ok(())
 }
 
 /// A job of the method with every parameter at its default and names to replace.

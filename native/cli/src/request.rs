@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::ArgMatches;
 use stfusion_core::param::Choices;
-use stfusion_core::source::{Format, ImageSource, MaskSource, PairSource, ResamplingChoice, TargetSource};
+use stfusion_core::source::{Format, ImageSource, MaskSource, OutputOptions, PairSource, ResamplingChoice, TargetSource};
 use stfusion_core::{Date, Error, ErrorKind, Result};
 use stfusion_engine::{Context, ContextOptions, Job, MemorySize};
 
@@ -81,11 +81,18 @@ pub(crate) fn job(options: &ArgMatches) -> Outcome<Job> {
     if let Some(method) = text(options, "method") {
         job.method = method.into();
     }
+    set_fusion(&mut job, options)?;
+    set_output_and_running(&mut job, options)?;
+    Ok(job)
+}
+
+/// Sets what `fuse` and `job` have in common: images, and how they are fused.
+fn set_fusion(job: &mut Job, options: &ArgMatches) -> Outcome {
     if job.method.is_empty() {
         let ids: Vec<_> = stfusion_methods::all().iter().map(|m| m.info().id).collect();
         return Err(Failure::usage("No method: give a job file or --method ID", format!("The methods are {}.", ids.join(", "))));
     }
-    set_pairs(&mut job, options)?;
+    set_pairs(job, options)?;
     if let Some(target) = text(options, "target") {
         set_target(&mut job.target, target)?;
     }
@@ -95,10 +102,13 @@ pub(crate) fn job(options: &ArgMatches) -> Outcome<Job> {
     if job.target.coarse.paths.is_empty() {
         return Err(Failure::usage("No target: the job needs the coarse image of the day to predict", TARGET_EXAMPLE));
     }
-    set_parameters(&mut job, options)?;
-    set_grid(&mut job, options)?;
-    set_output_and_running(&mut job, options)?;
-    Ok(job)
+    set_way(job, options)
+}
+
+/// Sets what a fusion says beside its images.
+fn set_way(job: &mut Job, options: &ArgMatches) -> Outcome {
+    set_parameters(job, options)?;
+    set_grid(job, options)
 }
 
 /// The job of `compare`: the pairs of the job file or of the options; method, target and output stay as they are.
@@ -130,6 +140,25 @@ fn set_grid(job: &mut Job, options: &ArgMatches) -> Outcome {
     }
     job.grid.ignore_units |= options.get_flag("ignore-units");
     Ok(())
+}
+
+/// The job of `job`: what the options say where they name images, else `template` with what they set beside images.
+pub(crate) fn job_to_write(options: &ArgMatches, method: &str, template: impl FnOnce() -> Job) -> Outcome<Job> {
+    let names_images = ["pair", "target"].iter().any(|id| options.contains_id(id));
+    let mut job = if names_images { Job { method: method.into(), ..Job::default() } } else { template() };
+    if names_images {
+        set_fusion(&mut job, options)?;
+    } else {
+        set_way(&mut job, options)?;
+    }
+    let stored = OutputOptions {
+        data_type: text(options, "ot").map(String::from),
+        nodata: options.get_one("nodata").copied(),
+        ..job.output.clone().unwrap_or_default()
+    };
+    job.output = Some(stored).filter(|o| *o != OutputOptions::default());
+    set_running(&mut job, options)?;
+    Ok(job)
 }
 
 /// Sets the parameters that `--param` names.
@@ -313,6 +342,8 @@ fn bands(text: &str) -> Outcome<Vec<[usize; 2]>> {
 
 #[cfg(test)]
 mod tests {
+    use stfusion_core::source::Resampling;
+
     use super::*;
 
     fn options(line: &str) -> ArgMatches {
@@ -339,6 +370,20 @@ mod tests {
             "grid": { "coarse_resampling": "cubic", "bands": [[1, 1], [2, 3]] },
             "output": { "path": "out.tif", "format": "COG", "nodata": -9999 }, "memory": "2GiB" }"#;
         assert_eq!(job(&options(&line)).unwrap(), Job::from_json(text, None).unwrap());
+    }
+
+    #[test]
+    fn job_writes_what_fuse_runs() {
+        let line = format!("{LINE} --param window=31 --bands 1=1,2=3 -r cubic --memory 2GiB --nodata -9999 --ot Int16");
+        let mut fused = job(&options(&format!("{line} -o out.tif"))).unwrap();
+        let same = options(&line.replace("fuse --method starfm", "job starfm"));
+        let written = job_to_write(&same, "starfm", || unreachable!()).unwrap();
+        fused.output.as_mut().unwrap().path.clear();
+        assert_eq!(written, fused);
+        assert_eq!(Job::from_json(&written.to_json(), None).unwrap(), written);
+        let template = || Job { method: "starfm".into(), ..Job::default() };
+        let begun = job_to_write(&options("stfusion job -m starfm -p window=31 -r cubic"), "starfm", template).unwrap();
+        assert_eq!((begun.parameters["window"].as_i64(), begun.grid.coarse_resampling), (Some(31), Some(Resampling::Cubic)));
     }
 
     #[test]

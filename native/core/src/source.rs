@@ -310,7 +310,8 @@ pub struct GridOptions {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputOptions {
-    /// Name of the file.
+    /// Name of the file; empty where the job leaves it to whoever runs it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// File format; `None`: GeoTIFF.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -159,7 +159,7 @@ impl Job {
     }
 
     /// Resolves relative file names against `folder`; names that are not plain paths (`/vsi…`, `NETCDF:…`, inline XML) stay.
-    pub(crate) fn resolve(&mut self, folder: &Path) {
+    pub fn resolve(&mut self, folder: &Path) {
         for pair in &mut self.pairs {
             resolve_image(&mut pair.fine, folder);
             resolve_image(&mut pair.coarse, folder);

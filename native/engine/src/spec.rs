@@ -127,7 +127,7 @@ pub fn job_schema() -> Json {
                 "bands": { "type": "array", "items": { "type": "array", "items": { "type": "integer", "minimum": 1 },
                            "minItems": 2, "maxItems": 2 }, "description": "pairs of (fine band, coarse band)" },
                 "ignore_units": { "type": "boolean" } })),
-            "output": closed(&["path"], json!({
+            "output": closed(&[], json!({
                 "path": text, "format": choice(Format::OPTIONS), "support": text,
                 "creation_options": { "type": "array", "items": text }, "data_type": text,
                 "nodata": { "type": "number" }, "overwrite": { "type": "boolean" } })),

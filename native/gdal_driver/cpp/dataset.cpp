@@ -30,7 +30,8 @@ class Memory final : public Destination {
             if (bands[k] != static_cast<int>(index) + 1)
                 continue;
             for (int j = top; j < bottom && left < right; ++j) {
-                const std::size_t first = (static_cast<std::size_t>(j) - row) * cols + static_cast<std::size_t>(left) - col;
+                const std::size_t first =
+                    (static_cast<std::size_t>(j) - row) * cols + static_cast<std::size_t>(left) - col;
                 GDALCopyWords64(values.data() + first * static_cast<std::size_t>(size), stored, size,
                                 data + k * band + (j - y) * line + (left - x) * pixel, type, static_cast<int>(pixel),
                                 right - left);
@@ -67,8 +68,8 @@ GDALDataset *Dataset::open(GDALOpenInfo *info) {
         rust::Box<Fusion> fusion = stfusion::open(rust::String::lossy(info->pszFilename), std::move(options));
         Description description = describe(*fusion);
         const GDALDataType type = GDALGetDataTypeByName(std::string(description.data_type).c_str());
-        auto opened = std::make_shared<Opened>(
-            Opened{std::move(fusion), std::move(description), OGRSpatialReference(), type});
+        auto opened =
+            std::make_shared<Opened>(Opened{std::move(fusion), std::move(description), OGRSpatialReference(), type});
         const std::string crs(opened->description.crs);
         if (!crs.empty() && opened->crs.importFromWkt(crs.c_str()) == OGRERR_NONE)
             opened->crs.SetAxisMappingStrategy(OAMS_TRADITIONAL_GIS_ORDER);
@@ -118,9 +119,7 @@ void Dataset::find_siblings() {
     }
 }
 
-const OGRSpatialReference *Dataset::GetSpatialRef() const {
-    return opened_->crs.IsEmpty() ? nullptr : &opened_->crs;
-}
+const OGRSpatialReference *Dataset::GetSpatialRef() const { return opened_->crs.IsEmpty() ? nullptr : &opened_->crs; }
 
 char **Dataset::GetFileList() {
     CPLStringList files(GDALPamDataset::GetFileList());
@@ -171,15 +170,16 @@ CPLErr Dataset::IRasterIO(GDALRWFlag flag, int x, int y, int width, int height, 
                           GSpacing band, GDALRasterIOExtraArg *extra) {
     if (flag == GF_Read && width == to_width && height == to_height)
         return read(x, y, width, height, data, type, bands, count, pixel, line, band, extra);
-    return GDALPamDataset::IRasterIO(flag, x, y, width, height, data, to_width, to_height, type, count, bands, pixel, line,
-                                     band, extra);
+    return GDALPamDataset::IRasterIO(flag, x, y, width, height, data, to_width, to_height, type, count, bands, pixel,
+                                     line, band, extra);
 }
 
 CPLErr Dataset::IBuildOverviews(const char *resampling, int count, const int *factors, int band_count, const int *bands,
                                 GDALProgressFunc progress, void *data, CSLConstList options) {
     // GDAL would take ours for those of the file, and write into them
     building_ = true;
-    const CPLErr result = GDALPamDataset::IBuildOverviews(resampling, count, factors, band_count, bands, progress, data, options);
+    const CPLErr result =
+        GDALPamDataset::IBuildOverviews(resampling, count, factors, band_count, bands, progress, data, options);
     building_ = false;
     return result;
 }
@@ -193,6 +193,7 @@ RasterBand::RasterBand(Dataset *dataset, int number) {
     nBlockYSize = std::min(block, dataset->GetRasterYSize());
     GDALMajorObject::SetDescription(std::string(described().name).c_str());
     set_metadata(*this, described().metadata);
+    unit_ = std::string(described().unit);
 }
 
 double RasterBand::GetNoDataValue(int *found) {
@@ -213,7 +214,7 @@ double RasterBand::GetOffset(int *found) {
     return described().offset;
 }
 
-const char *RasterBand::GetUnitType() { return CPLSPrintf("%s", std::string(described().unit).c_str()); }
+const char *RasterBand::GetUnitType() { return unit_.c_str(); }
 
 GDALColorInterp RasterBand::GetColorInterpretation() {
     const GDALColorInterp color = GDALGetColorInterpretationByName(std::string(described().color).c_str());
@@ -238,8 +239,9 @@ CPLErr RasterBand::IReadBlock(int column, int row, void *data) {
     return owner()->read(x, y, width, height, data, eDataType, &nBand, 1, pixel, pixel * nBlockXSize, 0, nullptr);
 }
 
-CPLErr RasterBand::IRasterIO(GDALRWFlag flag, int x, int y, int width, int height, void *data, int to_width, int to_height,
-                             GDALDataType type, GSpacing pixel, GSpacing line, GDALRasterIOExtraArg *extra) {
+CPLErr RasterBand::IRasterIO(GDALRWFlag flag, int x, int y, int width, int height, void *data, int to_width,
+                             int to_height, GDALDataType type, GSpacing pixel, GSpacing line,
+                             GDALRasterIOExtraArg *extra) {
     if (flag == GF_Read && width == to_width && height == to_height)
         return owner()->read(x, y, width, height, data, type, &nBand, 1, pixel, line, 0, extra);
     if (flag == GF_Read && owner()->fetch(x, y, width, height, to_width, to_height, extra) != CE_None)

@@ -4,13 +4,14 @@
 //
 // One source for GDAL 3.6 to 3.12, one binary for each minor version, because the classes' layout changes between them:
 //
-// | what                        | 3.6 to 3.11                     | 3.12                               | here                     |
+// | what                        | 3.6 to 3.11                     | 3.12                               | here |
 // |-----------------------------|---------------------------------|------------------------------------|--------------------------|
-// | GetGeoTransform             | CPLErr (double *)               | CPLErr (GDALGeoTransform &) const  | the only #if             |
-// | dataset IRasterIO, band map | int * (const int * from 3.10 on, behind BANDMAP_TYPE)                | the type is deduced      |
-// | IBuildOverviews             | CSLConstList options since 3.6  | the same                           | as declared              |
-// | GetMetadata                 | char ** (const char *)          | the same                           | set once, not overridden |
-// | AdviseRead                  | int *, char **                  | const int *, CSLConstList          | not overridden           |
+// | GetGeoTransform             | CPLErr (double *)               | CPLErr (GDALGeoTransform &) const  | the only #if |
+// | dataset IRasterIO, band map | int * (const int * from 3.10 on, behind BANDMAP_TYPE)                | the type is
+// deduced      | | IBuildOverviews             | CSLConstList options since 3.6  | the same                           |
+// as declared              | | GetMetadata                 | char ** (const char *)          | the same | set once, not
+// overridden | | AdviseRead                  | int *, char **                  | const int *, CSLConstList          |
+// not overridden           |
 
 #ifndef STFUSION_GDAL_DRIVER_DATASET_H
 #define STFUSION_GDAL_DRIVER_DATASET_H
@@ -73,7 +74,8 @@ class Dataset final : public GDALPamDataset {
     /// Brings the pixels of a rectangle, as they are, into a caller's memory.
     CPLErr read(int x, int y, int width, int height, void *data, GDALDataType type, const int *bands, int count,
                 GSpacing pixel, GSpacing line, GSpacing band, GDALRasterIOExtraArg *extra);
-    /// Computes a rectangle on all threads, unless an overview is going to serve the request for `to_width` x `to_height` pixels.
+    /// Computes a rectangle on all threads, unless an overview is going to serve the request for `to_width` x
+    /// `to_height` pixels.
     CPLErr fetch(int x, int y, int width, int height, int to_width, int to_height, GDALRasterIOExtraArg *extra);
 
   protected:
@@ -114,6 +116,8 @@ class RasterBand final : public GDALPamRasterBand {
   private:
     Dataset *owner() const { return static_cast<Dataset *>(poDS); }
     const Band &described() const { return owner()->opened().description.bands[static_cast<std::size_t>(nBand - 1)]; }
+
+    std::string unit_;
 };
 
 template <class Set>

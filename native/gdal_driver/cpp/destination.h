@@ -17,7 +17,8 @@ class Destination {
   public:
     virtual ~Destination() = default;
 
-    /// Takes band `band` (counted from 0) of the rectangle of `rows` x `cols` pixels at (`row`, `col`): stored values, row by row.
+    /// Takes band `band` (counted from 0) of the rectangle of `rows` x `cols` pixels at (`row`, `col`): stored values,
+    /// row by row.
     virtual void take(std::size_t band, std::size_t row, std::size_t col, std::size_t rows, std::size_t cols,
                       rust::Slice<const std::uint8_t> values) noexcept = 0;
 

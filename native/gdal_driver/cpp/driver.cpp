@@ -36,7 +36,8 @@ int identify(GDALOpenInfo *info) {
     if (STARTS_WITH_CI(info->pszFilename, PREFIX.data()))
         return TRUE;
     const auto header = [info] {
-        return std::string_view(reinterpret_cast<const char *>(info->pabyHeader), static_cast<std::size_t>(info->nHeaderBytes));
+        return std::string_view(reinterpret_cast<const char *>(info->pabyHeader),
+                                static_cast<std::size_t>(info->nHeaderBytes));
     };
     if (info->fpL == nullptr || header().find('{') == std::string_view::npos)
         return FALSE;
@@ -53,7 +54,8 @@ bool is_right_version() {
     if (running / 10000 == GDAL_VERSION_NUM / 10000)
         return true;
     CPLError(CE_Warning, CPLE_AppDefined,
-             "gdal_STFUSION.so was built for GDAL %d.%d and is not used by this GDAL %s; install the driver that was built for it",
+             "gdal_STFUSION.so was built for GDAL %d.%d and is not used by this GDAL %s; install the driver that was "
+             "built for it",
              GDAL_VERSION_MAJOR, GDAL_VERSION_MINOR, GDALVersionInfo("RELEASE_NAME"));
     return false;
 }

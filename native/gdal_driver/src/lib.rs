@@ -96,7 +96,7 @@ mod ffi {
     }
 
     unsafe extern "C++" {
-        include!("stfusion-gdal-driver/cpp/destination.h");
+        include!("destination.h");
         type Destination;
         fn take(self: Pin<&mut Destination>, band: usize, row: usize, col: usize, rows: usize, cols: usize, values: &[u8]);
         fn goes_on(self: Pin<&mut Destination>, fraction: f64) -> bool;

@@ -171,7 +171,7 @@ impl RasterScene {
             info: SceneInfo { rows: grid.rows, cols: grid.cols, scale, ..self.info.clone() },
             fine: self.fine.iter().map(reduce_fine).collect::<Result<_>>()?,
             coarse,
-            classes: self.classes.iter().map(|c| c.as_ref().map(reduce_coarse).transpose()).collect::<Result<_>>()?,
+            maps: self.maps.iter().map(|(layer, map)| Ok((*layer, reduce_coarse(map)?))).collect::<Result<_>>()?,
             warnings: Vec::new(),
             alignments: self.alignments.clone(),
         })

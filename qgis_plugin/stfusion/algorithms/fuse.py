@@ -75,12 +75,15 @@ class Fuse(StfusionAlgorithm):
     def checkParameterValues(self, parameters, context):
         try:
             checked = self.check_images(IMAGES, parameters, context)
-            job = jobs.fuse_job(self.method, {**self._read(parameters, context), "OUTPUT": "prediction.tif"})
+            job = self._job({**self._read(parameters, context), "OUTPUT": "prediction.tif"})
             if settings.search().problem is None:
                 settings.search().library.check_job(job)
         except (Refused, BadValue, jobs.BadJob, Error) as error:
             return False, str(error)
         return super().checkParameterValues(checked, context)
+
+    def _job(self, values):
+        return jobs.fuse_job(self.method, values)
 
     def _read(self, parameters, context):
         """Return the values as plain Python, by Processing name, without the destinations."""
@@ -124,7 +127,7 @@ class Fuse(StfusionAlgorithm):
         values["OUTPUT"] = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
         values["SUPPORT"] = self.parameterAsOutputLayer(parameters, "SUPPORT", context) if parameters.get("SUPPORT") else None
         try:
-            job = jobs.fuse_job(self.method, values)
+            job = self._job(values)
         except jobs.BadJob as error:
             raise QgsProcessingException(str(error)) from error
         feedback.pushInfo(tr("The same on the command line:"))

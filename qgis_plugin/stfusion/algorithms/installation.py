@@ -9,6 +9,7 @@ from qgis.core import Qgis, QgsProcessingOutputBoolean, QgsProcessingOutputStrin
 from .. import settings, specification
 from ..abi import Error, architecture, operating_system
 from ..i18n import tr
+from . import virtual
 from .base import StfusionAlgorithm
 
 
@@ -68,6 +69,7 @@ def report():
     ]
     if found.problem is not None:
         lines.append(f"problem: {found.problem}")
+    lines.append(f"GDAL driver: {virtual.missing_driver() or 'STFUSION is installed'}")
     library = found.library
     if library is not None:
         lines += [f"library: {library.path} ({library.origin})", f"library version: {library.version}, ABI {library.abi}"]
