@@ -91,9 +91,8 @@ impl Job {
     /// for unknown methods and parameters. Paths are not looked at.
     pub fn from_json(text: &str, folder: Option<&Path>) -> Result<Job> {
         let malformed = |message: String| {
-            Error::new(ErrorKind::Job, format!("Not a stfusion job: {message}")).with_hint(
-                "See `stfusion job --schema` or docs/job.md for the format; `stfusion fuse --dry-run --print-job` writes one.",
-            )
+            Error::new(ErrorKind::Job, format!("Not a stfusion job: {message}"))
+                .with_hint("See `stfusion job --schema` or docs/job.md for the format; `stfusion job` writes one.")
         };
         if text.len() > MAX_BYTES {
             return Err(malformed(format!("{} MiB of text, expected at most {} MiB", text.len() >> 20, MAX_BYTES >> 20)));

@@ -25,7 +25,15 @@ from .fuse_parameters import definitions
 DRIVER = "STFUSION"
 
 # what all methods together take; the parameters of the one chosen are given as text
-ANY_METHOD = {"id": "", "label": "", "parameters": [], "min_pairs": 1, "max_pairs": None, "accepts_classes": True}
+ANY_METHOD = {
+    "id": "",
+    "label": "",
+    "parameters": [],
+    "min_pairs": 1,
+    "max_pairs": None,
+    "accepts_classes": True,
+    "accepts_objects": True,
+}
 # a job file has no output, and its values are never stored
 OF_FILES = ("OUTPUT", "SUPPORT", "CREATION_OPTIONS", "FORMAT")
 
