@@ -18,7 +18,13 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "scene"
         shutil.copytree(scene, place)
-        for unwanted in (*place.glob("*.aux.xml"), *place.glob("*.ovr"), place / "plain.stf", place / "fused.tif", place / "fused.tif.stf"):
+        for unwanted in (
+            *place.glob("*.aux.xml"),
+            *place.glob("*.ovr"),
+            place / "plain.stf",
+            place / "fused.tif",
+            place / "fused.tif.stf",
+        ):
             unwanted.unlink(missing_ok=True)
         for number, (language, code) in enumerate(blocks, start=1):
             command = ["bash", "-euo", "pipefail", "-c", code] if language == "sh" else ["/usr/bin/python3", "-c", code]

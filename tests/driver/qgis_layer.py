@@ -20,7 +20,11 @@ def layer_of(path):
     if not layer.isValid():
         return layer
     renderer = QgsMultiBandColorRenderer(layer.dataProvider(), 4, 3, 2)
-    for band, use in ((4, renderer.setRedContrastEnhancement), (3, renderer.setGreenContrastEnhancement), (2, renderer.setBlueContrastEnhancement)):
+    for band, use in (
+        (4, renderer.setRedContrastEnhancement),
+        (3, renderer.setGreenContrastEnhancement),
+        (2, renderer.setBlueContrastEnhancement),
+    ):
         stretch = QgsContrastEnhancement(layer.dataProvider().dataType(band))
         stretch.setContrastEnhancementAlgorithm(QgsContrastEnhancement.ContrastEnhancementAlgorithm.StretchToMinimumMaximum)
         stretch.setMinimumValue(0)
@@ -60,7 +64,11 @@ def main():
     application.initQgis()
     virtual, written = layer_of(job), layer_of(fused)
     report("the job is a valid layer", virtual.isValid())
-    report("with the bands of the prediction", [virtual.bandName(n) for n in (1, 4)] == [written.bandName(n) for n in (1, 4)], virtual.bandName(1))
+    report(
+        "with the bands of the prediction",
+        [virtual.bandName(n) for n in (1, 4)] == [written.bandName(n) for n in (1, 4)],
+        virtual.bandName(1),
+    )
     report("on its extent and in its CRS", virtual.extent() == written.extent() and virtual.crs() == written.crs())
     report("and its scale", virtual.dataProvider().bandScale(1) == written.dataProvider().bandScale(1))
     near = written.extent().scaled(0.3)

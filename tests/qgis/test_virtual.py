@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Fusion layers that are computed where the map looks. The driver comes from tests/driver/run; without it only its lack is tested."""
+"""Fusion layers that are computed where the map looks. Their driver comes from tests/driver/run; without it little is tested."""
 
 import json
 import subprocess

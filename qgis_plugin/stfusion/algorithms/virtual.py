@@ -72,8 +72,8 @@ class Virtual(Fuse):
 
     def shortHelpString(self):
         return tr(
-            "<p>Writes a job file (.stf) and adds it to the project as a raster layer. Its pixels are those that the fusion of the "
-            "same method would write, computed only where the map or another tool reads them; zoomed out, an approximation "
+            "<p>Writes a job file (.stf) and adds it to the project as a raster layer. Its pixels are those that the fusion of "
+            "the same method would write, computed only where the map or another tool reads them; zoomed out, an approximation "
             "at lower resolution is shown.</p>"
             "<p>It needs GDAL's driver for job files. <i>Check installation</i> tells whether it is there. To keep the result "
             "for good, export the layer or run <i>Fuse</i>.</p>"
