@@ -87,7 +87,7 @@ impl<'t, 'a> Images<'t, 'a> {
         let slice =
             |image: ArrayView3<'a, f32>| image.to_slice().ok_or_else(|| Error::internal("an image of a tile is not contiguous"));
         let PairTile { fine, coarse, .. } = tile.pairs[pair].clone();
-        Ok(Images { tile, fine: slice(fine)?, coarse: slice(coarse)?, target: slice(tile.target.clone())? })
+        Ok(Images { tile, fine: slice(fine)?, coarse: slice(coarse)?, target: slice(tile.target)? })
     }
 
     /// One band of an image.
