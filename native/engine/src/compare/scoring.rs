@@ -147,7 +147,7 @@ mod tests {
         Array3::from_shape_fn(SIZE, |(b, r, c)| {
             let noise =
                 (b as u32 * 7919 + r as u32 * 104_729 + c as u32 * 1299 + seed * 15_485_863).wrapping_mul(2_654_435_761) >> 8;
-            let gap = (r / 30 * 31 + c / 30 * 17 + b * 5 + seed as usize * 3) % 12 == 0;
+            let gap = (r / 30 * 31 + c / 30 * 17 + b * 5 + seed as usize * 3).is_multiple_of(12);
             if gap {
                 f32::NAN
             } else {
