@@ -136,7 +136,7 @@ impl Shape {
             Kind::Float { min, max, .. } => ("float", finite(min, max)),
             Kind::Bool { .. } => ("boolean", None),
             Kind::Choice { .. } => ("string-select", None),
-            Kind::AutoFloat { .. } | Kind::Floats { .. } | Kind::Ints { .. } => ("string", None),
+            Kind::AutoFloat { .. } | Kind::Floats { .. } | Kind::Ints { .. } | Kind::File { .. } => ("string", None),
         };
         let values = match spec.kind {
             Kind::Choice { options, .. } => options.iter().map(|o| o.id.to_string()).collect(),
