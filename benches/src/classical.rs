@@ -45,6 +45,8 @@ const WORKS: &[Work] = &[
         peer: Some(("author's MATLAB", 1099.0)),
     },
     Work { method: "spstfm", settings: &[], side: 400, bands: 3, pairs: 2, peer: Some(("ImageFusion", 740.0)) },
+    Work { method: "fsdaf", settings: &[], side: 480, bands: 3, pairs: 1, peer: Some(("author's IDL", 137.0)) },
+    Work { method: "fsdaf", settings: &[], side: 1000, bands: 6, pairs: 1, peer: None },
 ];
 
 fn run(work: &Work, scene: &dyn Scene, context: &Context) -> Result<f64, Failure> {

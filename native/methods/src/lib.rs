@@ -10,6 +10,7 @@ pub mod blocks;
 pub mod cases;
 pub mod coarse_increment;
 pub mod fitfc;
+pub mod fsdaf;
 pub mod linear_in_time;
 pub mod nearest_pair;
 pub mod spstfm;
@@ -22,6 +23,7 @@ static METHODS: &[&dyn Method] = &[
     &starfm::Starfm,
     &fitfc::FitFc,
     &spstfm::Spstfm,
+    &fsdaf::Fsdaf,
     &nearest_pair::NearestPair,
     &linear_in_time::LinearInTime,
     &coarse_increment::CoarseIncrement,

@@ -30,6 +30,7 @@ pub use cache::Block;
 use crate::context::{Context, ContextOptions, Progress};
 use crate::fuse::{gap_warnings, metadata, open, resolved_job};
 use crate::job::Job;
+use crate::named_files::with_contents;
 use crate::pipeline::panicked;
 use crate::support::SUPPORT_BANDS;
 use crate::tile::{Computed, Tiles};
@@ -106,7 +107,7 @@ impl OnDemand {
         let context = own.unwrap_or(context);
         job.check_complete()?;
         let method = job.method()?;
-        let values = job.values()?;
+        let values = with_contents(&job.values()?, method.info().parameters)?;
         job.device.resolve()?;
         let scene = open(job, &Cancel::new())?;
         let info = scene.info().clone();

@@ -20,17 +20,19 @@ pub struct InverseDistance {
 impl InverseDistance {
     /// For a scene of `rows` x `cols` coarse pixels of `scale` x `scale` fine pixels.
     pub fn new(rows: usize, cols: usize, scale: usize) -> InverseDistance {
-        let middle = (scale as f64 - 1.0) / 2.0;
-        let distance =
-            |neighbour: usize, index: usize| (neighbour as f64 - REACH as f64) - (index as f64 - middle) / scale as f64;
+        // in half fine pixels, whole numbers
+        let apart = |neighbour: usize, index: usize| {
+            let (centre, pixel) = (2 * neighbour * scale + scale, 2 * REACH * scale + 2 * index + 1);
+            centre.abs_diff(pixel).pow(2)
+        };
+        let reach = (2 * REACH * scale).pow(2);
         let mut weights = Vec::with_capacity(SIDE * SIDE * scale * scale);
         for neighbour in 0..SIDE * SIDE {
             for pixel in 0..scale * scale {
-                let y = distance(neighbour / SIDE, pixel / scale);
-                let x = distance(neighbour % SIDE, pixel % scale);
-                let squared = y * y + x * x;
+                let squared = apart(neighbour / SIDE, pixel / scale) + apart(neighbour % SIDE, pixel % scale);
+                let inverse = reach as f64 / squared as f64;
                 // a centre outweighs everything else beyond f32's precision
-                let weight = if squared > (REACH * REACH) as f64 { 0.0 } else { 1.0 / squared.max(1e-12) };
+                let weight = if squared > reach { 0.0 } else { inverse.min(1e12) };
                 weights.push(weight as f32);
             }
         }
@@ -88,9 +90,9 @@ mod tests {
         for r in 0..rows {
             for c in 0..cols {
                 let middle = |i: usize| i as f64 * scale as f64 + (scale as f64 - 1.0) / 2.0;
-                let squared = ((middle(r) - y).powi(2) + (middle(c) - x).powi(2)) / (scale * scale) as f64;
+                let squared = (middle(r) - y).powi(2) + (middle(c) - x).powi(2);
                 let value = f64::from(values[r * cols + c]);
-                if value.is_nan() || squared > 4.0 {
+                if value.is_nan() || squared > (4 * scale * scale) as f64 {
                     continue;
                 }
                 if squared == 0.0 {

@@ -6,6 +6,7 @@ pub mod box_sums;
 pub mod class_means;
 pub mod classes;
 pub mod coarse_grid;
+pub mod homogeneity;
 pub mod inverse_distance;
 pub mod isodata;
 pub mod k_means;

@@ -16,7 +16,13 @@
 //! Edges: a scene of one row or one column of nodes has no slope across it; a node with fewer valid nodes around it than a slope
 //! needs gets their mean, and the mean of all nodes where there are none.
 
+use rayon::prelude::*;
+use stfusion_core::{Cancel, Result};
+
 use super::linear_system::Lu;
+
+/// Most fine pixels along a coarse pixel: tables grow with its square, to 80 MiB.
+pub const MOST_SCALE: usize = 128;
 
 /// Nodes on every side of a coarse pixel that the table reaches over.
 const TABLE_REACH: usize = 6;
@@ -96,7 +102,7 @@ pub struct ThinPlate {
     cols: usize,
     scale: usize,
     table: Option<Table>,
-    /// Kernel at every offset, in fine pixels, of a fine pixel of a coarse pixel from a node of the patch.
+    /// Kernel at every offset of a fine pixel of a coarse pixel from a node of the patch; offsets below are those above mirrored.
     kernels: Vec<f64>,
     patch: Option<Patch>,
 }
@@ -121,6 +127,7 @@ impl ThinPlate {
             spline,
         });
         let (kernel_rows, kernel_cols) = ((2 * patch_rows - 1) * scale, (2 * patch_cols - 1) * scale);
+        let kernel_rows = kernel_rows.div_ceil(2);
         let offset = |i: usize, nodes: usize| offset_in_coarse(i % scale, scale) + (i / scale) as f64 - (nodes - 1) as f64;
         let mut kernels = Vec::with_capacity(kernel_rows * kernel_cols);
         for i in 0..kernel_rows {
@@ -135,23 +142,29 @@ impl ThinPlate {
         let (side, border) = (2 * TABLE_REACH + 1, BORDER_SIDE);
         let system = border * border + 3;
         side * side * scale * scale * size_of::<f32>()
-            + ((2 * border - 1) * scale).pow(2) * size_of::<f64>()
+            + ((2 * border - 1) * scale).pow(2) / 2 * size_of::<f64>()
             + system * system * size_of::<f64>()
     }
 
     /// Values of all nodes, (row, col), `NaN` where there is none, with every `NaN` filled. `None` without any value.
-    pub fn filled(&self, values: &[f32]) -> Option<Vec<f32>> {
+    ///
+    /// # Errors
+    /// [`stfusion_core::ErrorKind::Cancelled`].
+    pub fn filled(&self, values: &[f32], cancel: &Cancel) -> Result<Option<Vec<f32>>> {
         let valid = values.iter().filter(|v| !v.is_nan());
         let (count, sum) = valid.fold((0usize, 0.0), |(n, sum), &v| (n + 1, sum + f64::from(v)));
         if count == 0 {
-            return None;
+            return Ok(None);
         }
         let mean = (sum / count as f64) as f32;
-        let mut all = values.to_vec();
-        for (at, value) in all.iter_mut().enumerate().filter(|(_, v)| v.is_nan()) {
-            *value = self.value_between(values, (at / self.cols, at % self.cols)).unwrap_or(mean);
-        }
-        Some(all)
+        let all = values.par_iter().enumerate().map(|(at, &value)| {
+            if !value.is_nan() {
+                return Ok(value);
+            }
+            cancel.check()?;
+            Ok(self.value_between(values, (at / self.cols, at % self.cols)).unwrap_or(mean))
+        });
+        all.collect::<Result<Vec<f32>>>().map(Some)
     }
 
     /// Value at a node of the spline through the valid nodes around it, or their mean; `None` where there are none.
@@ -213,7 +226,8 @@ impl ThinPlate {
             let at_row = own_row as f64 + offset_in_coarse(y, s);
             sums.extend((0..s).map(|x| level + down * at_row + right * (own_col as f64 + offset_in_coarse(x, s))));
             for (r, factors) in factors.chunks_exact(patch.cols).enumerate() {
-                let kernels = &self.kernels[((own_row + patch.rows - 1 - r) * s + y) * width..][..width];
+                let offset = (own_row + patch.rows - 1 - r) * s + y;
+                let kernels = &self.kernels[offset.min((2 * patch.rows - 1) * s - 1 - offset) * width..][..width];
                 for (c, factor) in factors.iter().enumerate() {
                     let kernels = &kernels[(own_col + patch.cols - 1 - c) * s..][..s];
                     for (sum, kernel) in sums.iter_mut().zip(kernels) {
@@ -323,7 +337,7 @@ mod tests {
         ring: usize,
     ) -> (f64, f64) {
         let spline = ThinPlate::new(rows, cols, scale);
-        let filled = spline.filled(values).unwrap();
+        let filled = spline.filled(values, &Cancel::new()).unwrap().unwrap();
         let mut scratch = Scratch::default();
         let mut out = vec![0.0; scale * scale];
         let (mut squares, mut largest, mut count) = (0.0, 0.0f64, 0.0);
@@ -387,7 +401,7 @@ mod tests {
                 })
                 .collect();
             let spline = ThinPlate::new(rows, cols, 5);
-            let filled = spline.filled(&values).unwrap();
+            let filled = spline.filled(&values, &Cancel::new()).unwrap().unwrap();
             let mut out = vec![0.0; 25];
             let mut scratch = Scratch::default();
             for at in 0..rows * cols {
@@ -409,13 +423,13 @@ mod tests {
             let spline = ThinPlate::new(rows, cols, 4);
             let mut values = vec![0.37; rows * cols];
             values[0] = if rows > 1 { f32::NAN } else { 0.37 };
-            let filled = spline.filled(&values).unwrap();
+            let filled = spline.filled(&values, &Cancel::new()).unwrap().unwrap();
             let mut out = [0.0; 16];
             for at in 0..rows * cols {
                 spline.predict(&filled, (at / cols, at % cols), &mut out, &mut Scratch::default());
                 assert_eq!(out, [0.37; 16], "{rows} x {cols} at {at}");
             }
-            assert!(spline.filled(&vec![f32::NAN; rows * cols]).is_none());
+            assert!(spline.filled(&vec![f32::NAN; rows * cols], &Cancel::new()).unwrap().is_none());
         }
     }
 
@@ -425,7 +439,7 @@ mod tests {
         let mut values = [f32::NAN; 12];
         values[0] = 1.0;
         values[11] = 3.0;
-        let filled = spline.filled(&values).unwrap();
+        let filled = spline.filled(&values, &Cancel::new()).unwrap().unwrap();
         assert_eq!(filled, [1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 3.0, 3.0, 3.0]);
     }
 }

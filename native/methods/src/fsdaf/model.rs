@@ -1,0 +1,288 @@
+//! What FSDAF knows of a pair before the first tile: classes, their changes, and what they leave unexplained in every cell.
+//!
+//! Everything is taken over the whole scene, in passes over fixed blocks. A *cell* is a coarse pixel.
+
+use ndarray::{s, Array2, Array3, ArrayView2, Axis};
+use stfusion_core::method::{Fallback, Layer, Scene};
+use stfusion_core::{Error, ErrorKind, Exec, Result};
+
+use super::parameters::{Classification, Parameters};
+use crate::blocks::bounded_least_squares::BoundedLeastSquares;
+use crate::blocks::classes::Classes;
+use crate::blocks::coarse_grid::CoarseGrid;
+use crate::blocks::isodata::Isodata;
+use crate::blocks::k_means::KMeans;
+use crate::blocks::passes;
+use crate::blocks::pixel_sample::{PixelSample, MOST_PIXELS};
+use crate::blocks::statistics::Moments;
+
+/// Share of a cell's pixels that must have a class for the cell to take part in solving for class changes; the next one when there
+/// are fewer such cells than classes.
+const COMPLETE: [f32; 3] = [0.999, 0.5, 0.0];
+/// Share of a class in a cell below which the cell says nothing of it.
+const LEAST_SHARE: f32 = 0.01;
+/// Rules of ISODATA that are no parameters, those of the author's program.
+const CHANGE_THRESHOLD: f64 = 0.05;
+const LEAST_CLASS_SHARE: f64 = 0.001;
+const RANGE_PART: f64 = 0.05;
+
+/// See the [module](self).
+pub struct PairModel {
+    /// Its classes.
+    pub classes: Classes,
+    /// Change of each class, `[band][class]`.
+    pub class_changes: Vec<Vec<f64>>,
+    /// Why a class change is not what the equations say, `[band][class]`.
+    pub troubles: Vec<Vec<Fallback>>,
+    /// Coarse value of the target minus that of the pair, (band, cell row, cell col); `NaN` where one is missing.
+    pub coarse_changes: Array3<f32>,
+    /// Part of it that the class changes do not explain (equation 9).
+    pub residuals: Array3<f32>,
+    /// What fine values are drawn in to before class changes are added, band by band.
+    pub extremes: Vec<(f32, f32)>,
+    /// Smallest and largest value that a pixel may have after its own change, band by band.
+    pub limits: Vec<(f64, f64)>,
+    /// Differences that similar pixels are below, band by band.
+    pub tolerances: Vec<f32>,
+}
+
+/// What a pass over the fine image finds.
+struct FineFacts {
+    /// (class, cell row, cell col).
+    shares: Array3<f32>,
+    /// Share of pixels that have a class.
+    labelled: Array2<f32>,
+    moments: Vec<Moments>,
+    /// Smallest and largest value of each class, `[band][class]`.
+    ranges: Vec<Vec<(f32, f32)>>,
+}
+
+impl PairModel {
+    /// Of pair `pair`; `target` is the target's coarse image on the cells.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Data`] when nothing can be classified or a class map is none, those of reading and [`ErrorKind::Cancelled`].
+    pub fn new(
+        scene: &dyn Scene,
+        grid: &CoarseGrid,
+        parameters: &Parameters,
+        pair: usize,
+        target: &Array3<f32>,
+        exec: &Exec<'_>,
+    ) -> Result<PairModel> {
+        let sample = PixelSample::of_image(scene, Layer::Fine(pair), MOST_PIXELS, parameters.seed as u64, exec)?;
+        let classes = classes(scene, parameters, pair, &sample, exec)?;
+        let facts = fine_facts(scene, grid, pair, &classes, exec)?;
+        let coarse = grid.images(scene, &[Layer::Coarse(pair)], 0.0, exec)?.remove(0);
+        let mut coarse_changes = target - &coarse;
+        coarse_changes.mapv_inplace(|v| if v.is_finite() { v } else { f32::NAN });
+        let extremes = extremes(&sample, parameters.extreme_share);
+        let mut model = PairModel {
+            classes,
+            class_changes: Vec::new(),
+            troubles: Vec::new(),
+            residuals: coarse_changes.clone(),
+            coarse_changes,
+            extremes,
+            limits: Vec::new(),
+            tolerances: Vec::new(),
+        };
+        for band in 0..target.dim().0 {
+            exec.cancel.check()?;
+            let coarse_change = model.coarse_changes.index_axis(Axis(0), band);
+            let (changes, troubles) = class_changes(&facts.shares, facts.labelled.view(), coarse_change, parameters);
+            for (class, change) in changes.iter().enumerate() {
+                let shares = facts.shares.index_axis(Axis(0), class);
+                model.residuals.slice_mut(s![band, .., ..]).zip_mut_with(&shares, |r, f| *r -= (f64::from(*f) * change) as f32);
+            }
+            let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+            let mut reach = |value: f64| (low, high) = (low.min(value), high.max(value));
+            target.index_axis(Axis(0), band).iter().filter(|v| !v.is_nan()).for_each(|v| reach(f64::from(*v)));
+            for ((least, most), change) in facts.ranges[band].iter().zip(&changes).filter(|((least, most), _)| least <= most) {
+                reach(drawn_in(*least, model.extremes[band]) + change);
+                reach(drawn_in(*most, model.extremes[band]) + change);
+            }
+            let (least, most) = data_range(parameters);
+            model.limits.push((low.max(least), high.min(most)));
+            let moments = facts.moments[band];
+            let deviation = (moments.squares / (moments.count.max(2) - 1) as f64).sqrt();
+            let number = parameters.similarity_classes.unwrap_or(model.classes.count() as f64);
+            model.tolerances.push((2.0 * deviation / number) as f32);
+            model.class_changes.push(changes);
+            model.troubles.push(troubles);
+        }
+        Ok(model)
+    }
+}
+
+/// A fine value drawn in to the extremes of its band.
+pub fn drawn_in(value: f32, (low, high): (f32, f32)) -> f64 {
+    f64::from(value.max(low).min(high))
+}
+
+/// Smallest and largest possible value.
+pub fn data_range(parameters: &Parameters) -> (f64, f64) {
+    match parameters.data_range[..] {
+        [low, high] => (low, high),
+        _ => (f64::NEG_INFINITY, f64::INFINITY),
+    }
+}
+
+/// The classes of a pair: of its class map, or fitted to its fine image.
+///
+/// # Errors
+/// As [`PairModel::new`].
+pub fn classes(
+    scene: &dyn Scene,
+    parameters: &Parameters,
+    pair: usize,
+    sample: &PixelSample,
+    exec: &Exec<'_>,
+) -> Result<Classes> {
+    if scene.info().pairs[pair].has_classes {
+        return Classes::of_map(scene, pair, exec);
+    }
+    let (min_classes, max_classes) = (parameters.min_classes as usize, parameters.max_classes as usize);
+    let seed = parameters.seed as u64;
+    let model = match parameters.classification {
+        Classification::KMeans => KMeans { classes: max_classes, iterations: 50, seed }.fit(sample, exec)?,
+        Classification::Isodata => {
+            let ends = sample.values.iter().fold((i32::MAX, i32::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
+            let part = RANGE_PART * sample.unit * (f64::from(ends.1) - f64::from(ends.0)).max(0.0);
+            let rules = Isodata {
+                min_classes,
+                max_classes,
+                iterations: 20,
+                change_threshold: CHANGE_THRESHOLD,
+                least_share: LEAST_CLASS_SHARE,
+                split_deviation: part,
+                merge_distance: part,
+                merge_pairs: 2,
+                seed,
+            };
+            rules.fit(sample, exec)?
+        }
+    };
+    let model = model.ok_or_else(|| {
+        Error::new(ErrorKind::Data, format!("The fine image of pair {} has no pixel that is valid in every band", pair + 1))
+            .with_hint("Check its nodata value and mask, or leave out the band that is empty.")
+    })?;
+    Ok(Classes::Model(Box::new(model)))
+}
+
+/// Values at `share` from either end of the sorted sample, band by band; all values lie between them for a share of 0.
+pub fn extremes(sample: &PixelSample, share: f64) -> Vec<(f32, f32)> {
+    let count = sample.pixels();
+    let rank = (share * count as f64) as usize;
+    (0..sample.bands)
+        .map(|band| {
+            if rank == 0 {
+                return (f32::NEG_INFINITY, f32::INFINITY);
+            }
+            let mut values: Vec<i32> = sample.iter().map(|pixel| pixel[band]).collect();
+            values.sort_unstable();
+            let value = |i: usize| (f64::from(values[i]) * sample.unit) as f32;
+            (value(rank), value(count - 1 - rank))
+        })
+        .collect()
+}
+
+fn fine_facts(scene: &dyn Scene, grid: &CoarseGrid, pair: usize, classes: &Classes, exec: &Exec<'_>) -> Result<FineFacts> {
+    let bands = scene.info().bands;
+    let mut layers = vec![Layer::Fine(pair)];
+    layers.extend(scene.info().pairs[pair].has_classes.then_some(Layer::Classes(pair)));
+    let count = classes.count();
+    let blocks = grid.blocks();
+    let parts = passes::map_blocks(scene, &blocks, &layers, exec, |block, images| {
+        let fine = images[0].view();
+        let labels = classes.labels(fine, images.get(1).map(|map| map.index_axis(Axis(0), 0)))?;
+        let (shares, labelled) = grid.class_shares(block, labels.view(), count);
+        let mut ranges = vec![vec![(f32::INFINITY, f32::NEG_INFINITY); count]; bands];
+        for (band, ranges) in ranges.iter_mut().enumerate() {
+            for (value, label) in fine.index_axis(Axis(0), band).iter().zip(&labels).filter(|(v, _)| !v.is_nan()) {
+                if let Some(range) = ranges.get_mut(usize::from(*label)) {
+                    *range = (range.0.min(*value), range.1.max(*value));
+                }
+            }
+        }
+        let moments: Vec<Moments> = fine.axis_iter(Axis(0)).map(|band| Moments::of(band.iter())).collect();
+        Ok(FineFacts { shares, labelled: labelled.clone(), moments, ranges })
+    })?;
+    let mut all = FineFacts {
+        shares: grid.assembled(count, blocks.iter().copied().zip(parts.iter().map(|p| p.shares.view()))),
+        labelled: Array2::zeros((grid.rows, grid.cols)),
+        moments: vec![Moments::default(); bands],
+        ranges: vec![vec![(f32::INFINITY, f32::NEG_INFINITY); count]; bands],
+    };
+    for (block, part) in blocks.iter().zip(parts) {
+        let cells = grid.cells_under(*block);
+        let place = s![cells.row..cells.row + cells.rows, cells.col..cells.col + cells.cols];
+        all.labelled.slice_mut(place).assign(&part.labelled);
+        for band in 0..bands {
+            all.moments[band] = all.moments[band].merged(part.moments[band]);
+            for (range, more) in all.ranges[band].iter_mut().zip(&part.ranges[band]) {
+                *range = (range.0.min(more.0), range.1.max(more.1));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Change of every class in one band (equations 2 to 4), and what is wrong with it.
+pub fn class_changes(
+    shares: &Array3<f32>,
+    labelled: ArrayView2<'_, f32>,
+    coarse_changes: ArrayView2<'_, f32>,
+    parameters: &Parameters,
+) -> (Vec<f64>, Vec<Fallback>) {
+    let classes = shares.dim().0;
+    let cols = coarse_changes.dim().1;
+    let valid: Vec<usize> = coarse_changes.iter().enumerate().filter(|(_, v)| !v.is_nan()).map(|(i, _)| i).collect();
+    if valid.is_empty() {
+        return (vec![0.0; classes], vec![Fallback::FewCoarse; classes]);
+    }
+    let at = |i: usize| (i / cols, i % cols);
+    let change = |i: usize| f64::from(coarse_changes[at(i)]);
+    let moments =
+        valid.iter().fold(Moments::default(), |sum, &i| sum.merged(Moments { count: 1, mean: change(i), squares: 0.0 }));
+    let deviation = (moments.squares / (moments.count.max(2) - 1) as f64).sqrt();
+    let low = valid.iter().fold(f64::INFINITY, |low, &i| low.min(change(i))) - deviation;
+    let high = valid.iter().fold(f64::NEG_INFINITY, |high, &i| high.max(change(i))) + deviation;
+
+    let complete =
+        COMPLETE.iter().map(|least| valid.iter().copied().filter(|&i| labelled[at(i)] > *least).collect::<Vec<usize>>());
+    let cells = complete.reduce(|kept, next| if kept.len() < classes { next } else { kept }).unwrap_or_default();
+    let mut system = BoundedLeastSquares::new(classes, 1);
+    let mut row = vec![0.0; classes];
+    let mut absent = vec![false; classes];
+    for class in 0..classes {
+        let share = |i: usize| shares[(class, at(i).0, at(i).1)];
+        let mut purest: Vec<usize> = cells.iter().copied().filter(|&i| share(i) > LEAST_SHARE).collect();
+        // of equally pure cells the later ones, as in the author's program
+        purest.sort_unstable_by(|&i, &j| share(j).total_cmp(&share(i)).then(j.cmp(&i)));
+        purest.truncate(parameters.pure_pixels as usize);
+        absent[class] = purest.is_empty();
+        let mut sorted: Vec<f64> = purest.iter().map(|&i| change(i)).collect();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let quantile = |q: f64| sorted[((q * sorted.len() as f64) as usize).min(sorted.len() - 1)];
+        for &i in &purest {
+            if change(i) < quantile(parameters.change_quantiles[0]) || change(i) > quantile(parameters.change_quantiles[1]) {
+                continue;
+            }
+            row.iter_mut().enumerate().for_each(|(c, f)| *f = f64::from(shares[(c, at(i).0, at(i).1)]));
+            system.add(&row, &[change(i)], 1.0);
+        }
+    }
+    system.finish(0.0);
+    // what the equations leave open changes as the scene does
+    let mut changes = vec![0.0; classes];
+    system.solve(0, &vec![low; classes], &vec![high; classes], &vec![moments.mean; classes], &mut changes);
+    let open = system.undetermined().iter().zip(absent);
+    let troubles = open.map(|(&open, absent)| match (open, absent) {
+        (false, _) => Fallback::None,
+        (_, true) => Fallback::ClassAbsent,
+        _ if cells.len() < classes => Fallback::FewCoarse,
+        _ => Fallback::Singular,
+    });
+    (changes, troubles.collect())
+}
