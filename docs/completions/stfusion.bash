@@ -23,6 +23,9 @@ _stfusion() {
             stfusion,check)
                 cmd="stfusion__subcmd__check"
                 ;;
+            stfusion,compare)
+                cmd="stfusion__subcmd__compare"
+                ;;
             stfusion,demo)
                 cmd="stfusion__subcmd__demo"
                 ;;
@@ -48,7 +51,7 @@ _stfusion() {
 
     case "${cmd}" in
         stfusion)
-            opts="-h -V --help --version fuse methods info assess rerun job demo check"
+            opts="-h -V --help --version fuse methods info assess compare rerun job demo check"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -145,6 +148,72 @@ _stfusion() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        stfusion__subcmd__compare)
+            opts="-m -r -q -v -h --method --pair --data-range --resampling --bands --ignore-units --report --csv --json --overwrite --threads --memory --device --quiet --verbose --debug --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --method)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -m)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pair)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-range)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resampling)
+                    COMPREPLY=($(compgen -W "auto nearest bilinear cubic" -- "${cur}"))
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=($(compgen -W "auto nearest bilinear cubic" -- "${cur}"))
+                    return 0
+                    ;;
+                --bands)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --csv)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --threads)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         stfusion__subcmd__demo)
             opts="-m -p -q -v -h --size --seed --two-pairs --no-cloud --method --param --run --overwrite --json --threads --memory --quiet --verbose --debug --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -161,11 +230,11 @@ _stfusion() {
                     return 0
                     ;;
                 --method)
-                    COMPREPLY=($(compgen -W "starfm nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm fitfc spstfm fsdaf nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 -m)
-                    COMPREPLY=($(compgen -W "starfm nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm fitfc spstfm fsdaf nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 --param)
@@ -203,11 +272,11 @@ _stfusion() {
             fi
             case "${prev}" in
                 --method)
-                    COMPREPLY=($(compgen -W "starfm nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm fitfc spstfm fsdaf nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 -m)
-                    COMPREPLY=($(compgen -W "starfm nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm fitfc spstfm fsdaf nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 --pair)
@@ -320,12 +389,76 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__job)
-            opts="-q -v -h --schema --quiet --verbose --debug --config --help starfm nearest_pair linear_in_time coarse_increment"
+            opts="-m -p -r -o -q -v -h --schema --method --pair --target --param --resampling --bands --ignore-units --output --ot --nodata --overwrite --threads --memory --device --quiet --verbose --debug --config --help starfm fitfc spstfm fsdaf nearest_pair linear_in_time coarse_increment"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --method)
+                    COMPREPLY=($(compgen -W "starfm fitfc spstfm fsdaf nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    return 0
+                    ;;
+                -m)
+                    COMPREPLY=($(compgen -W "starfm fitfc spstfm fsdaf nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    return 0
+                    ;;
+                --pair)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --param)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resampling)
+                    COMPREPLY=($(compgen -W "auto nearest bilinear cubic" -- "${cur}"))
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=($(compgen -W "auto nearest bilinear cubic" -- "${cur}"))
+                    return 0
+                    ;;
+                --bands)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ot)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --nodata)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --threads)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -338,7 +471,7 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__methods)
-            opts="-q -v -h --json --quiet --verbose --debug --config --help starfm nearest_pair linear_in_time coarse_increment"
+            opts="-q -v -h --json --quiet --verbose --debug --config --help starfm fitfc spstfm fsdaf nearest_pair linear_in_time coarse_increment"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

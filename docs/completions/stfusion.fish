@@ -31,15 +31,19 @@ complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "fuse" -d 'Predict
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "methods" -d 'List the methods, or describe one and its parameters'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "info" -d 'Describe a job or an image: grids, dates, scale, warnings, estimated memory'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "assess" -d 'Compare a prediction with the truth, and with what simple baselines would have given'
+complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "compare" -d 'Compare methods on your own pairs: hold each back in turn and predict it from the others'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "rerun" -d 'Repeat the run that made a prediction'
-complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "job" -d 'Print a job file to start from, or the JSON schema of job files'
+complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "job" -d 'Write a job file: from the options of a fusion, or one to start from'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "demo" -d 'Write a generated scene with its truth, to try things on'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "check" -d 'Describe the installation: versions, processor, devices, memory, methods'
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s m -l method -d 'Method; `stfusion methods` describes them' -r -f -a "starfm\t'STARFM'
+fitfc\t'Fit-FC'
+spstfm\t'SPSTFM'
+fsdaf\t'FSDAF'
 nearest_pair\t'Nearest pair'
 linear_in_time\t'Linear in time'
 coarse_increment\t'Coarse increment'"
-complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l pair -d 'A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, coarse_mask_preset, classes. A repeated fine or coarse names one raster per band' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l pair -d 'A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, coarse_mask_preset, classes, objects. A repeated fine or coarse names one raster per band' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l target -d 'The day to predict. Keys: coarse, date, coarse_mask, coarse_mask_preset' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s p -l param -d 'A parameter of the method; repeatable. `stfusion methods ID` lists them' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s r -l resampling -d 'How coarse images are brought onto the fine grid' -r -f -a "auto\t'What the method works best with'
@@ -99,6 +103,27 @@ complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -s q -l quiet 
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l debug -d 'Also say what only developers want to know'
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -s m -l method -d 'Method, perhaps with parameters; repeatable, also with other parameters. By default every method that the pairs satisfy, the job\'s own with the job\'s parameters' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l pair -d 'A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, coarse_mask_preset, classes, objects. A repeated fine or coarse names one raster per band' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l data-range -d 'Range of the values, for SSIM and PSNR; by default 1 for reflectance, else the range of the fine images' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -s r -l resampling -d 'How coarse images are brought onto the fine grid' -r -f -a "auto\t'What the method works best with'
+nearest\t'The coarse pixel under the fine pixel'
+bilinear\t'Linear between the four coarse pixels around'
+cubic\t'Cubic convolution over the sixteen coarse pixels around'"
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l bands -d 'Bands that belong together, counted from 1, such as 1=3,2=4; by default by wavelength, else by order' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l report -d 'Also write an HTML report with maps and scatter plots, which needs no other file' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l csv -d 'Also write the figures of each fold, method and band as CSV' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l threads -d 'Number of threads; 0 uses all processors that the process may use' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l memory -d 'Memory budget, such as 2GiB; auto is half of what is available, at most 4 GiB' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l device -d 'What computes: auto, cpu, cuda, cuda:N or cuda:N,M' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l config -d 'Set a GDAL configuration option; repeatable' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l ignore-units -d 'Go on although fine and coarse values look as if they were in different units'
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l json -d 'Print JSON instead of text'
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l overwrite -d 'Replace existing files'
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -s q -l quiet -d 'Say nothing but errors, and show no progress'
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l debug -d 'Also say what only developers want to know'
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -s o -l output -d 'File of the prediction' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l support -d 'Also write the support layer: number of similar pixels, valid fraction, days to the nearest pair, extrapolation' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l of -l format -d 'File format' -r -f -a "GTiff\t'Tiled, compressed GeoTIFF'
@@ -118,8 +143,31 @@ complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -s q -l quiet -
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -l debug -d 'Also say what only developers want to know'
 complete -c stfusion -n "__fish_stfusion_using_subcommand rerun" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -s m -l method -d 'Method; `stfusion methods` describes them' -r -f -a "starfm\t'STARFM'
+fitfc\t'Fit-FC'
+spstfm\t'SPSTFM'
+fsdaf\t'FSDAF'
+nearest_pair\t'Nearest pair'
+linear_in_time\t'Linear in time'
+coarse_increment\t'Coarse increment'"
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l pair -d 'A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, coarse_mask_preset, classes, objects. A repeated fine or coarse names one raster per band' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l target -d 'The day to predict. Keys: coarse, date, coarse_mask, coarse_mask_preset' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -s p -l param -d 'A parameter of the method; repeatable. `stfusion methods ID` lists them' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -s r -l resampling -d 'How coarse images are brought onto the fine grid' -r -f -a "auto\t'What the method works best with'
+nearest\t'The coarse pixel under the fine pixel'
+bilinear\t'Linear between the four coarse pixels around'
+cubic\t'Cubic convolution over the sixteen coarse pixels around'"
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l bands -d 'Bands that belong together, counted from 1, such as 1=3,2=4; by default by wavelength, else by order' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -s o -l output -d 'Job file to write (.stf); by default it is printed. Relative names in it are relative to its folder' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l ot -d 'GDAL name of the stored type, such as Int16 or Float32; by default the fine image\'s' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l nodata -d 'Stored nodata value; by default the fine image\'s, or one that fits the type' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l threads -d 'Number of threads; 0 uses all processors that the process may use' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l memory -d 'Memory budget, such as 2GiB; auto is half of what is available, at most 4 GiB' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l device -d 'What computes: auto, cpu, cuda, cuda:N or cuda:N,M' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l config -d 'Set a GDAL configuration option; repeatable' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l schema -d 'Print the JSON schema of job files'
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l ignore-units -d 'Go on although fine and coarse values look as if they were in different units'
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l overwrite -d 'Replace an existing job file'
 complete -c stfusion -n "__fish_stfusion_using_subcommand job" -s q -l quiet -d 'Say nothing but errors, and show no progress'
 complete -c stfusion -n "__fish_stfusion_using_subcommand job" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
 complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l debug -d 'Also say what only developers want to know'
@@ -127,6 +175,9 @@ complete -c stfusion -n "__fish_stfusion_using_subcommand job" -s h -l help -d '
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l size -d 'Rows and columns of the fine image' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l seed -d 'Seed of the landscape and of the noise' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -s m -l method -d 'Method of the job' -r -f -a "starfm\t'STARFM'
+fitfc\t'Fit-FC'
+spstfm\t'SPSTFM'
+fsdaf\t'FSDAF'
 nearest_pair\t'Nearest pair'
 linear_in_time\t'Linear in time'
 coarse_increment\t'Coarse increment'"

@@ -414,6 +414,11 @@ stf_status stf_job_set_pair_mask(stf_context *context,
 stf_status stf_job_set_pair_classes(stf_context *context, stf_job *job, size_t pair, const char *path);
 
 /**
+ * Sets the object map file (segment numbers) of a pair, for methods that take one. A NULL `path` removes it.
+ */
+stf_status stf_job_set_pair_objects(stf_context *context, stf_job *job, size_t pair, const char *path);
+
+/**
  * Sets the day to predict ("YYYY-MM-DD", or NULL to take it from the name and metadata) and its coarse file.
  */
 stf_status stf_job_set_target(stf_context *context, stf_job *job, const char *date, const char *coarse);
@@ -445,6 +450,11 @@ stf_status stf_job_add_pair_image(stf_context *context,
  * Sets the class map of a pair in memory: one band on the fine grid, for methods that take one.
  */
 stf_status stf_job_set_pair_class_image(stf_context *context, stf_job *job, size_t pair, const stf_image *classes);
+
+/**
+ * Sets the object map of a pair in memory: one band of segment numbers on the fine grid, for methods that take one.
+ */
+stf_status stf_job_set_pair_object_image(stf_context *context, stf_job *job, size_t pair, const stf_image *objects);
 
 /**
  * Sets the day to predict ("YYYY-MM-DD" or NULL) and its coarse image in memory, as in stf_job_add_pair_image. The structure is copied; the pixels must stay in place, unchanged, until the last run.
@@ -490,6 +500,21 @@ stf_status stf_image_info_json(stf_context *context, const char *name, const cha
  * The text belongs to the context until it is destroyed or this function is called again.
  */
 stf_status stf_assess_json(stf_context *context, const char *request, const char **out);
+
+/**
+ * Compares methods on the pairs of a job of files: each pair is held back in turn, predicted from the others by every method, and
+ * its fine image is the truth. The result is JSON: recommendation, skill against the baselines, accuracy by method, fold and
+ * band, time and memory. The target and the output of the job are not looked at.
+ *
+ * `options` is NULL or a JSON object: methods (a list of ids, ids with settings such as "starfm:window=31", or objects with method
+ * and parameters; by default every method that the pairs satisfy), report and csv (names of the HTML report and of the
+ * table, which are written), overwrite, data_range.
+ * The text belongs to the context until it is destroyed or this function is called again.
+ */
+stf_status stf_job_compare_json(stf_context *context,
+                                const stf_job *job,
+                                const char *options,
+                                const char **out);
 
 /**
  * What a run did as JSON: method, device, size, predicted fraction, warnings, seconds. Never NULL; it belongs to the report.
