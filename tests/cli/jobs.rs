@@ -232,6 +232,6 @@ fn files_of_parameters_that_cannot_be_used_are_named_before_any_work() {
         "folder",
     );
     refused(r#""save_dictionary": "out.tif""#, &["out.tif", "have the same name"], "name of its own");
-    refused(r#""save_dictionary": "c1.tif""#, &["c1.tif", "exists"], "overwrite");
+    refused(r#""save_dictionary": "f1.tif""#, &["f1.tif", "exists"], "overwrite");
     refused(r#""save_dictionary": 3"#, &["Save the dictionary must be the name of a file to write; got 3"], "file");
 }
