@@ -16,7 +16,7 @@ use stfusion_core::method::{
 use stfusion_core::source::Resampling;
 use stfusion_core::{Exec, Result};
 
-use crate::blocks::pair_order;
+use crate::blocks::pair_order::ByDate;
 use crate::blocks::pixels::{self, PixelValues};
 
 static INFO: MethodInfo = MethodInfo {
@@ -48,15 +48,13 @@ impl Method for CoarseIncrement {
 
     fn plan(&self, request: &Request<'_>) -> Result<Box<dyn Plan>> {
         check_needs(&INFO, request.scene)?;
-        Ok(Box::new(Ready { order: pair_order::nearest_first(request.scene), gaps: pair_order::gaps(request.scene) }))
+        Ok(Box::new(Ready { pairs: ByDate::new(request.scene) }))
     }
 }
 
-/// Pairs, the nearest first, and the days from the target to each if all are known.
 #[derive(Debug, Clone)]
 struct Ready {
-    order: Vec<usize>,
-    gaps: Option<Vec<i32>>,
+    pairs: ByDate,
 }
 
 fn usable(v: PixelValues<'_>, k: usize) -> bool {
@@ -69,18 +67,7 @@ fn increment(v: PixelValues<'_>, k: usize) -> f64 {
 
 impl Ready {
     fn predict(&self, v: PixelValues<'_>) -> f32 {
-        let Some(gaps) = &self.gaps else {
-            return self.order.iter().find(|&&k| usable(v, k)).map_or(f32::NAN, |&k| increment(v, k) as f32);
-        };
-        let valid = |later: bool| self.order.iter().copied().find(|&k| (gaps[k] > 0) == later && usable(v, k));
-        match (valid(false), valid(true)) {
-            (Some(a), Some(b)) if gaps[a] < 0 => {
-                let (wa, wb) = (1.0 / f64::from(-gaps[a]), 1.0 / f64::from(gaps[b]));
-                ((wa * increment(v, a) + wb * increment(v, b)) / (wa + wb)) as f32
-            }
-            (Some(k), _) | (None, Some(k)) => increment(v, k) as f32,
-            (None, None) => f32::NAN,
-        }
+        self.pairs.choose(|k| usable(v, k)).combined(|k| increment(v, k)).map_or(f32::NAN, |value| value as f32)
     }
 }
 
