@@ -15,6 +15,9 @@ pub mod linear_in_time;
 pub mod nearest_pair;
 pub mod spstfm;
 pub mod starfm;
+pub mod stdfa;
+pub mod strum;
+pub mod ubdf;
 
 use stfusion_core::method::Method;
 use stfusion_core::{Error, ErrorKind, Result};
@@ -24,6 +27,9 @@ static METHODS: &[&dyn Method] = &[
     &fitfc::FitFc,
     &spstfm::Spstfm,
     &fsdaf::Fsdaf,
+    &ubdf::Ubdf,
+    &stdfa::Stdfa,
+    &strum::Strum,
     &nearest_pair::NearestPair,
     &linear_in_time::LinearInTime,
     &coarse_increment::CoarseIncrement,
@@ -78,7 +84,7 @@ mod tests {
         let error = by_id("Starfmm").err().unwrap();
         assert_eq!(error.message(), "\"Starfmm\" is not a method");
         let hint = error.hint().unwrap();
-        assert!(hint.starts_with("Did you mean \"starfm\"? The methods are starfm, nearest_pair, "), "{hint}");
+        assert!(hint.starts_with("Did you mean \"starfm\"? The methods are starfm, "), "{hint}");
         let hint = by_id("wavelets").err().unwrap().hint().unwrap().to_string();
         assert!(hint.starts_with("The methods are "), "{hint}");
         assert_eq!(by_id("nearest_pair").unwrap().info().label, "Nearest pair");

@@ -5,7 +5,7 @@
 //! aligned with the fine ones, nearest resampling makes such a mean the area-weighted mean of the coarse pixels under the block.
 //! Images on the coarse grid are small (1 / scale² of the scene) and are held as a whole.
 
-use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2};
+use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis};
 use stfusion_core::method::{Layer, Scene, SceneInfo};
 use stfusion_core::{Error, ErrorKind, Exec, Region, Result};
 
@@ -139,30 +139,40 @@ impl CoarseGrid {
         whole
     }
 
+    /// Number of pixels of each class in the cells under `block`, (class, cell row, cell col). `labels` covers the block;
+    /// [`NO_CLASS`] counts nowhere.
+    pub fn class_counts(&self, block: Region, labels: ArrayView2<'_, u16>, classes: usize) -> Array3<u32> {
+        let cells = self.cells_under(block);
+        let mut counts = Array3::<u32>::zeros((classes, cells.rows, cells.cols));
+        let mut own = vec![0u32; classes];
+        for row in 0..cells.rows {
+            for col in 0..cells.cols {
+                let part = self.fine_region(cells.row + row, cells.col + col);
+                let (r, c) = (part.row - block.row, part.col - block.col);
+                own.fill(0);
+                for label in labels.slice(s![r..r + part.rows, c..c + part.cols]) {
+                    if let Some(count) = own.get_mut(*label as usize) {
+                        *count += 1;
+                    }
+                }
+                counts.slice_mut(s![.., row, col]).iter_mut().zip(&own).for_each(|(to, from)| *to = *from);
+            }
+        }
+        counts
+    }
+
     /// Shares of each class among the labelled pixels of the cells under `block`, (class, cell row, cell col), and the share of
     /// pixels that are labelled, (cell row, cell col). `labels` covers the block; [`NO_CLASS`] has none. Shares of a cell
     /// without labels are 0.
     pub fn class_shares(&self, block: Region, labels: ArrayView2<'_, u16>, classes: usize) -> (Array3<f32>, Array2<f32>) {
         let cells = self.cells_under(block);
-        let mut shares = Array3::<f32>::zeros((classes, cells.rows, cells.cols));
-        let mut labelled = Array2::<f32>::zeros((cells.rows, cells.cols));
-        let mut counts = vec![0usize; classes];
-        for ((row, col), all) in labelled.indexed_iter_mut() {
-            let part = self.fine_region(cells.row + row, cells.col + col);
-            let (r, c) = (part.row - block.row, part.col - block.col);
-            counts.fill(0);
-            for label in labels.slice(s![r..r + part.rows, c..c + part.cols]) {
-                if let Some(count) = counts.get_mut(*label as usize) {
-                    *count += 1;
-                }
-            }
-            let total: usize = counts.iter().sum();
-            *all = total as f32 / part.pixels() as f32;
-            for (class, &count) in counts.iter().enumerate() {
-                shares[(class, row, col)] = count as f32 / total.max(1) as f32;
-            }
-        }
-        (shares, labelled)
+        let counts = self.class_counts(block, labels, classes);
+        let totals = counts.sum_axis(Axis(0));
+        let labelled = Array2::from_shape_fn(totals.dim(), |(row, col)| {
+            totals[(row, col)] as f32 / self.fine_region(cells.row + row, cells.col + col).pixels() as f32
+        });
+        let of = |(class, row, col)| counts[(class, row, col)] as f32 / totals[(row, col)].max(1) as f32;
+        (Array3::from_shape_fn(counts.dim(), of), labelled)
     }
 
     /// Writes to every fine pixel of `region` the value of its cell in `coarse`, (cell row, cell col) of the whole scene.
