@@ -14,15 +14,15 @@ choices! {
     /// What finds the classes of a fine image.
     pub enum ClassifierKind {
         /// k-means.
-        KMeans = "k_means": "k-means: as many compact classes as asked for",
+        KMeans = "k_means": "k-means on the fine image, with the largest number of classes",
         /// ISODATA.
-        Isodata = "isodata": "ISODATA: the number of classes follows from the image; at most as many as asked for",
+        Isodata = "isodata": "ISODATA on the fine image: the number of classes follows from the data",
     }
 }
 
 /// Rounds of k-means, which mostly ends earlier.
 const K_MEANS_ROUNDS: usize = 50;
-/// Rounds of ISODATA, and part of the pixels that may change in the last one.
+/// Rounds of ISODATA, and part of the pixels that may change in the last one: as in the author's program of FSDAF, like the next three.
 const ISODATA_ROUNDS: (usize, f64) = (20, 0.05);
 /// Part of the range of values above which ISODATA splits a deviation, and below which it merges a distance.
 const ISODATA_RANGE: f64 = 0.05;

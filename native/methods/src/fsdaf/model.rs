@@ -6,12 +6,11 @@ use ndarray::{s, Array2, Array3, ArrayView2, Axis};
 use stfusion_core::method::{Fallback, Layer, Scene};
 use stfusion_core::{Error, ErrorKind, Exec, Result};
 
-use super::parameters::{Classification, Parameters};
+use super::parameters::Parameters;
 use crate::blocks::bounded_least_squares::BoundedLeastSquares;
 use crate::blocks::classes::Classes;
+use crate::blocks::classifiers::Classification;
 use crate::blocks::coarse_grid::CoarseGrid;
-use crate::blocks::isodata::Isodata;
-use crate::blocks::k_means::KMeans;
 use crate::blocks::passes;
 use crate::blocks::pixel_sample::{PixelSample, MOST_PIXELS};
 use crate::blocks::statistics::Moments;
@@ -21,10 +20,6 @@ use crate::blocks::statistics::Moments;
 const COMPLETE: [f32; 3] = [0.999, 0.5, 0.0];
 /// Share of a class in a cell below which the cell says nothing of it.
 const LEAST_SHARE: f32 = 0.01;
-/// Rules of ISODATA that are no parameters, those of the author's program.
-const CHANGE_THRESHOLD: f64 = 0.05;
-const LEAST_CLASS_SHARE: f64 = 0.001;
-const RANGE_PART: f64 = 0.05;
 
 /// See the [module](self).
 pub struct PairModel {
@@ -142,27 +137,13 @@ pub fn classes(
     if scene.info().pairs[pair].has_classes {
         return Classes::of_map(scene, pair, exec);
     }
-    let (min_classes, max_classes) = (parameters.min_classes as usize, parameters.max_classes as usize);
-    let seed = parameters.seed as u64;
-    let model = match parameters.classification {
-        Classification::KMeans => KMeans { classes: max_classes, iterations: 50, seed }.fit(sample, exec)?,
-        Classification::Isodata => {
-            let ends = sample.values.iter().fold((i32::MAX, i32::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
-            let part = RANGE_PART * sample.unit * (f64::from(ends.1) - f64::from(ends.0)).max(0.0);
-            let rules = Isodata {
-                min_classes,
-                max_classes,
-                iterations: 20,
-                change_threshold: CHANGE_THRESHOLD,
-                least_share: LEAST_CLASS_SHARE,
-                split_deviation: part,
-                merge_distance: part,
-                merge_pairs: 2,
-                seed,
-            };
-            rules.fit(sample, exec)?
-        }
+    let classification = Classification {
+        kind: parameters.classification,
+        least_classes: parameters.min_classes as usize,
+        classes: parameters.max_classes as usize,
+        seed: parameters.seed as u64,
     };
+    let model = classification.fit(sample, exec)?;
     let model = model.ok_or_else(|| {
         Error::new(ErrorKind::Data, format!("The fine image of pair {} has no pixel that is valid in every band", pair + 1))
             .with_hint("Check its nodata value and mask, or leave out the band that is empty.")

@@ -2,15 +2,7 @@
 
 use stfusion_core::{choices, params};
 
-choices! {
-    /// How classes are found where a pair has no class map.
-    pub enum Classification {
-        /// ISODATA.
-        Isodata = "isodata": "ISODATA on the fine image: the number of classes follows from the data",
-        /// k-means.
-        KMeans = "k_means": "k-means on the fine image with the largest number of classes",
-    }
-}
+use crate::blocks::classifiers::ClassifierKind;
 
 choices! {
     /// How the coarse image of the target is brought to fine pixels for the spatial prediction.
@@ -75,10 +67,10 @@ params! {
             help: "Number of most similar pixels whose changes are averaged.",
             min: 1, max: 1000, default: 20
         },
-        classification: choice(Classification) {
+        classification: choice(ClassifierKind) {
             label: "Classification",
             help: "How the fine image is classified. A class map of the pair is used instead if there is one.",
-            default: Classification::Isodata
+            default: ClassifierKind::Isodata
         },
         min_classes: int {
             label: "Smallest number of classes",
