@@ -50,6 +50,7 @@ const WORKS: &[Work] = &[
     Work { method: "ubdf", settings: &[], side: 480, bands: 3, pairs: 1, peer: Some(("author's Python", 2.0)) },
     Work { method: "stdfa", settings: &[], side: 480, bands: 3, pairs: 1, peer: None },
     Work { method: "strum", settings: &[], side: 480, bands: 3, pairs: 1, peer: None },
+    Work { method: "obsum", settings: &[], side: 480, bands: 3, pairs: 1, peer: Some(("authors' Python", 49.0)) },
 ];
 
 fn run(work: &Work, scene: &dyn Scene, context: &Context) -> Result<f64, Failure> {

@@ -100,6 +100,13 @@ int main() {
         twice.add_pair("", view, view).set_target("", view).run(view);
     });
 
+    throws(STF_STATUS_DATA, "takes no object map", "an object map that the method does not take throws", [&] {
+        std::vector<float> objects(side * side, 1.0f), ignored(side * side);
+        in.job(moved, "coarse_increment")
+            .set_pair_objects(0, stfusion::image(objects.data(), 1, side, side))
+            .run(stfusion::image(ignored.data(), 1, side, side));
+    });
+
     int calls = 0;
     moved.progress([&](double, std::string_view) { return ++calls < 1; });
     throws(STF_STATUS_CANCELLED, "Cancelled", "progress returning false cancels", [&] {

@@ -29,6 +29,35 @@ fn a_job_file_runs_and_its_names_are_relative_to_it() {
 }
 
 #[test]
+fn label_maps_come_from_the_command_line_and_from_job_files() {
+    let place = Place::new();
+    let halves = |band: usize, _: f64, right: f64| (band + if right < 0.5 { 3 } else { 8 }) as f64;
+    let map = |name: &str, value| Raster { bands: 1, nodata: None, value, ..fine() }.write(&place.path(name));
+    map("objects.tif", halves);
+    map("broken.tif", |_, down, _| if down > 0.9 { 2.5 } else { 1.0 });
+    let with = |maps: &str| {
+        let pair = format!("fine=f1.tif,coarse=c1.tif,date=2001-11-25{maps}");
+        let images = ["--pair", &pair, "--target", IMAGES[3], "--param", "classes=2"];
+        place.run(&[&["fuse", "--method", "obsum", "-o", "out.tif", "--overwrite"], &images[..]].concat())
+    };
+    with("").succeeded();
+    let segmented = stored(&place.path("out.tif"), 1);
+    with(",classes=objects.tif,objects=objects.tif").succeeded();
+    let mapped = stored(&place.path("out.tif"), 1);
+    assert_ne!(segmented, mapped);
+    let job = fs::read_to_string(place.path("out.tif.stf")).unwrap();
+    assert!(job.contains("\"objects\": \"") && job.contains("objects.tif\""), "{job}");
+    fs::remove_file(place.path("out.tif")).unwrap();
+    place.run(&["rerun", "out.tif.stf"]).succeeded();
+    assert_eq!(stored(&place.path("out.tif"), 1), mapped);
+
+    let place_of = "The object map of pair 1 has 2.5 at row 108, column 0; expected whole numbers from 0 to 16777215";
+    with(",objects=broken.tif").refused(1, &[place_of], "nodata where a pixel has none");
+    let refused = place.fuse(&["--pair", "fine=f1.tif,coarse=c1.tif,objects=objects.tif", "-o", "more.tif"]);
+    refused.refused(1, &["Coarse increment takes no object map; pair 1 has one"], "Remove the object map");
+}
+
+#[test]
 fn a_job_can_come_from_standard_input() {
     let place = Place::new();
     let mut command = place.command();

@@ -104,6 +104,19 @@ def test_repeated_and_read_only_arrays_are_read_as_they_look(scene):
     same(fuse(Pair(row, row), row, method="nearest_pair"), row)
 
 
+def test_label_maps_take_the_place_of_segments_and_classes(scene):
+    fields = np.arange(5 * 7).reshape(5, 7).repeat(8, 0).repeat(8, 1)[:, :52]
+    options = {"target_date": scene.target_date, "method": "obsum", "coarse_scale": 8, "classes": 2}
+    mapped = fuse(Pair(scene.fine, scene.coarse, scene.date, objects=fields, classes=fields % 2), scene.target, **options)
+    counted = fuse(Pair(scene.fine, scene.coarse, scene.date, objects=10 * fields, classes=fields % 2), scene.target, **options)
+    same(counted, mapped)
+    assert np.abs(mapped - fuse(scene.pair, scene.target, **options)).max() > 1e-3
+    wrong = Pair(scene.fine, scene.coarse, objects=np.full(fields.shape, 2**24))
+    assert "has 16777216 at row 0, column 0" in refused(lambda: fuse(wrong, scene.target, **options)).message
+    short = Pair(scene.fine, scene.coarse, objects=fields[1:])
+    assert "The object map of pair 0 has 1 x 39 x 52" in refused(lambda: fuse(short, scene.target, **options)).message
+
+
 def test_a_single_band_may_be_two_dimensional(scene):
     predicted, support = fuse(Pair(scene.fine[1], scene.coarse[1]), scene.target[1], method="coarse_increment", support=True)
     same(predicted, scene.fuse()[1])

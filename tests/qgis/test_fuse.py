@@ -97,6 +97,9 @@ def test_masks_classes_and_bands_reach_the_library(run, inputs, scene, tmp_path)
     arguments = ["--method", "starfm", "--param", "window=15", "--target", f"coarse={scene['target']}"]
     pair = f"fine={scene['fine']},coarse={scene['coarse']},classes={scene['classes']}"
     assert np.array_equal(read(out), command_line(tmp_path, *arguments, "--pair", pair))
+    run("stfusion:obsum", dict(inputs, OUTPUT=out, CLASS_MAP=scene["classes"], OBJECT_MAP=scene["classes"]))
+    arguments = ["--method", "obsum", "--target", f"coarse={scene['target']}"]
+    assert np.array_equal(read(out), command_line(tmp_path, *arguments, "--pair", f"{pair},objects={scene['classes']}"))
 
 
 def test_further_pairs_come_from_the_dialog_or_a_table(run, inputs, scene, tmp_path):

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use gdal::Dataset;
 use ndarray::{Array2, Array3, ArrayView2, Axis};
+use stfusion_core::method::LabelMap;
 use stfusion_core::param::Values;
 use stfusion_core::source::{GridOptions, ImageSource, MaskSource, PairSource, Resampling, TargetSource};
 use stfusion_core::{Cancel, Error, ErrorKind, Result};
@@ -89,6 +90,16 @@ impl Files {
         let mask = MaskSource::file(self.folder.join(name).to_string_lossy(), None);
         if let Some(pair) = self.pairs.last_mut() {
             pair.fine_mask = Some(mask);
+        }
+        self
+    }
+
+    /// The same with a label map on the last pair: a file of the folder, or any file by its full name.
+    #[must_use]
+    pub fn with_label_map(mut self, map: LabelMap, name: &str) -> Self {
+        let path = self.folder.join(name).to_string_lossy().into_owned();
+        if let Some(pair) = self.pairs.last_mut() {
+            *pair.label_map_mut(map) = Some(path);
         }
         self
     }

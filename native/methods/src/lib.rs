@@ -13,6 +13,7 @@ pub mod fitfc;
 pub mod fsdaf;
 pub mod linear_in_time;
 pub mod nearest_pair;
+pub mod obsum;
 pub mod spstfm;
 pub mod starfm;
 pub mod stdfa;
@@ -25,11 +26,12 @@ use stfusion_core::{Error, ErrorKind, Result};
 static METHODS: &[&dyn Method] = &[
     &starfm::Starfm,
     &fitfc::FitFc,
-    &spstfm::Spstfm,
     &fsdaf::Fsdaf,
     &ubdf::Ubdf,
     &stdfa::Stdfa,
     &strum::Strum,
+    &obsum::Obsum,
+    &spstfm::Spstfm,
     &nearest_pair::NearestPair,
     &linear_in_time::LinearInTime,
     &coarse_increment::CoarseIncrement,
