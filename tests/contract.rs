@@ -205,8 +205,8 @@ impl Sink for Nowhere {
 #[test]
 fn a_cancelled_run_ends_as_cancelled_and_progress_stays_on_the_calling_thread() {
     let images = images();
-    let pairs = scene(&images).info().pairs[..1].to_vec();
-    let info = SceneInfo { bands: 6, rows: 20_000, cols: 20_000, scale: None, pairs, target_date: date("2020-06-10") };
+    let pairs = scene(&images).info().pairs.clone();
+    let info = SceneInfo { bands: 6, rows: 20_000, cols: 20_000, scale: Some(20.0), pairs, target_date: date("2020-06-10") };
     let caller = std::thread::current().id();
     for method in stfusion_methods::all() {
         let values = Values::default();
@@ -219,7 +219,9 @@ fn a_cancelled_run_ends_as_cancelled_and_progress_stays_on_the_calling_thread() 
             calls += 1;
             start.elapsed() < Duration::from_millis(300)
         };
-        let error = fuse_scene(&request, &Endless(info.clone()), &mut Nowhere, &context(2), &mut progress).unwrap_err();
+        let pairs = info.pairs[..method.info().min_pairs].to_vec();
+        let error = fuse_scene(&request, &Endless(SceneInfo { pairs, ..info.clone() }), &mut Nowhere, &context(2), &mut progress)
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled, "{}: {error}", method.info().id);
         assert!(calls >= 2, "{}: {calls} calls", method.info().id);
     }

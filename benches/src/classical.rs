@@ -51,6 +51,7 @@ const WORKS: &[Work] = &[
     Work { method: "stdfa", settings: &[], side: 480, bands: 3, pairs: 1, peer: None },
     Work { method: "strum", settings: &[], side: 480, bands: 3, pairs: 1, peer: None },
     Work { method: "obsum", settings: &[], side: 480, bands: 3, pairs: 1, peer: Some(("authors' Python", 49.0)) },
+    Work { method: "estarfm", settings: &[], side: 1000, bands: 6, pairs: 2, peer: Some(("ImageFusion", 204.0)) },
 ];
 
 fn run(work: &Work, scene: &dyn Scene, context: &Context) -> Result<f64, Failure> {

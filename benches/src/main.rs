@@ -7,6 +7,7 @@ mod assess;
 mod classical;
 mod clock;
 mod driver;
+mod estarfm;
 mod images;
 mod io;
 mod machine;
@@ -47,6 +48,14 @@ fn command() -> Command {
         .subcommand(
             Command::new("starfm")
                 .about("The window loop of STARFM: one and two pairs, every SIMD path, one and more threads, and the reference")
+                .arg(number("size", "1000", "Rows and columns of the six-band image"))
+                .arg(number("window", "51", "Window in fine pixels"))
+                .arg(number("threads", "2", "Threads to compare with one"))
+                .arg(repeat.clone()),
+        )
+        .subcommand(
+            Command::new("estarfm")
+                .about("The loops of ESTARFM: both selections, every SIMD path, one and more threads, and the reference")
                 .arg(number("size", "1000", "Rows and columns of the six-band image"))
                 .arg(number("window", "51", "Window in fine pixels"))
                 .arg(number("threads", "2", "Threads to compare with one"))
@@ -136,6 +145,7 @@ fn sections(name: &str, matches: &ArgMatches) -> Result<Vec<Section>, Failure> {
     Ok(match name {
         "peak" => vec![peak::section()],
         "starfm" => vec![peak::section(), starfm::section(get("size"), get("window"), get("threads"), get("repeat"))?],
+        "estarfm" => vec![estarfm::section(get("size"), get("window"), get("threads"), get("repeat"))?],
         "classical" => vec![classical::section(only, get("threads"), get("repeat"))?],
         "nearest" => vec![nearest::section(get("size"), get("repeat"))?],
         "scaling" => vec![scaling::section(&method, get("window"), get("megapixels"))?],
@@ -158,7 +168,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let mut record = Record::begin();
     print!("{}", record.heading());
     let names: &[&str] =
-        if name == "all" { &["starfm", "classical", "nearest", "assess", "scaling", "io", "memory"] } else { &[name] };
+        if name == "all" { &["starfm", "estarfm", "classical", "nearest", "assess", "scaling", "io", "memory"] } else { &[name] };
     for name in names {
         let defaults = command().get_matches_from(["stfusion-bench", name]);
         let options = defaults.subcommand().filter(|_| names.len() > 1).map_or(options, |(_, m)| m);

@@ -9,6 +9,7 @@
 pub mod blocks;
 pub mod cases;
 pub mod coarse_increment;
+pub mod estarfm;
 pub mod fitfc;
 pub mod fsdaf;
 pub mod linear_in_time;
@@ -25,6 +26,7 @@ use stfusion_core::{Error, ErrorKind, Result};
 
 static METHODS: &[&dyn Method] = &[
     &starfm::Starfm,
+    &estarfm::Estarfm,
     &fitfc::FitFc,
     &fsdaf::Fsdaf,
     &ubdf::Ubdf,

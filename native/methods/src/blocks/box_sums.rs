@@ -1,4 +1,4 @@
-//! Counts and standard deviations over the window of every pixel, in two passes (down the columns, then along the rows).
+//! Counts, sums and standard deviations over the window of every pixel, in two passes (down the columns, then along the rows).
 //!
 //! Each pixel's sums are taken afresh in one order, top to bottom and left to right, so they do not depend on where the block
 //! around it begins. Planes have a rim of `half` pixels on every side; pixels outside the scene are `NaN` like invalid ones.
@@ -27,7 +27,7 @@ fn window_sums<const N: usize>(
 ) -> Result<()> {
     let RimmedPlane { values, rows, cols, half } = plane;
     let (side, width) = (2 * half + 1, cols + 2 * half);
-    let mut columns = vec![[0.0f64; N]; width];
+    let (mut columns, mut sums) = (vec![[0.0f64; N]; width], vec![[0.0f64; N]; cols]);
     for row in 0..rows {
         cancel.check()?;
         columns.fill([0.0; N]);
@@ -39,13 +39,15 @@ fn window_sums<const N: usize>(
                 }
             }
         }
-        for (col, window) in columns.windows(side).enumerate() {
-            let mut sum = [0.0; N];
-            for more in window {
+        sums.fill([0.0; N]);
+        for first in 0..side {
+            for (sum, more) in sums.iter_mut().zip(&columns[first..]) {
                 for n in 0..N {
                     sum[n] += more[n];
                 }
             }
+        }
+        for (col, &sum) in sums.iter().enumerate() {
             to(row * cols + col, sum);
         }
     }
@@ -58,6 +60,14 @@ fn window_sums<const N: usize>(
 /// [`stfusion_core::ErrorKind::Cancelled`].
 pub fn add_valid_counts(plane: RimmedPlane<'_>, counts: &mut [u32], cancel: &Cancel) -> Result<()> {
     window_sums(plane, cancel, |v| [f64::from(u8::from(!v.is_nan()))], |i, [n]| counts[i] += n as u32)
+}
+
+/// Sum of the valid values in the window of each pixel, row by row.
+///
+/// # Errors
+/// [`stfusion_core::ErrorKind::Cancelled`].
+pub fn sums(plane: RimmedPlane<'_>, out: &mut [f64], cancel: &Cancel) -> Result<()> {
+    window_sums(plane, cancel, |v| [if v.is_nan() { 0.0 } else { f64::from(v) }], |i, [sum]| out[i] = sum)
 }
 
 /// Population standard deviation of the valid values in the window of each pixel, row by row; 0 where there are none. `origin`
@@ -97,6 +107,8 @@ mod tests {
             let plane = RimmedPlane { values: &values, rows, cols, half };
             let mut counts = vec![0; rows * cols];
             add_valid_counts(plane, &mut counts, &Cancel::new()).unwrap();
+            let mut totals = vec![0.0; rows * cols];
+            sums(plane, &mut totals, &Cancel::new()).unwrap();
             let mut deviations = Vec::new();
             standard_deviations(plane, 3.0, &mut deviations, &Cancel::new()).unwrap();
             for row in 0..rows {
@@ -107,6 +119,7 @@ mod tests {
                         .filter(|v| !v.is_nan())
                         .collect();
                     let n = window.len() as f64;
+                    prop_assert!((totals[row * cols + col] - window.iter().sum::<f64>()).abs() < 1e-9);
                     let mean = window.iter().sum::<f64>() / n.max(1.0);
                     let variance = window.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n.max(1.0);
                     prop_assert_eq!(counts[row * cols + col] as usize, window.len());

@@ -2,69 +2,21 @@
 //!
 //! Blocks are small enough for the second-level cache and need no memory that grows with the tile. See [`super::window`] for the layout.
 
-use stfusion_core::method::TileIn;
-use stfusion_core::{Cancel, Error, Region, Result};
+use stfusion_core::{Cancel, Region, Result};
 
 use super::lines::{self, Differences};
 use super::parameters::ZeroDifference;
 use super::rules::{Rules, WeightLaw};
 use super::window::{self, Outputs, Samples, Tests, GRAIN, PLANES};
 use crate::blocks::box_sums::{self, RimmedPlane};
+use crate::blocks::keys;
 use crate::blocks::simd::Path;
+use crate::blocks::tile_images::{PairImages, TileImages};
 
 /// Most rows of a block.
 pub const ROWS: usize = 128;
 /// Most columns of a strip.
 pub const STRIP: usize = 64;
-
-/// Images of one pair as slices.
-#[derive(Debug, Clone, Copy)]
-pub struct PairImages<'a> {
-    /// Fine image.
-    pub fine: &'a [f32],
-    /// Coarse image.
-    pub coarse: &'a [f32],
-    /// Class map.
-    pub classes: Option<&'a [f32]>,
-}
-
-/// Images of a tile as slices, (band, row, col) of the padded tile.
-pub struct TileImages<'t, 'a> {
-    /// The tile.
-    pub tile: &'t TileIn<'a>,
-    /// Images of each pair.
-    pub pairs: Vec<PairImages<'a>>,
-    /// Coarse image of the target day.
-    pub target: &'a [f32],
-}
-
-impl<'t, 'a> TileImages<'t, 'a> {
-    /// The images of `tile`.
-    ///
-    /// # Errors
-    /// Internal, when one is not C-contiguous.
-    pub fn new(tile: &'t TileIn<'a>) -> Result<Self> {
-        let contiguous = || Error::internal("an image of a tile is not contiguous");
-        let pairs = tile
-            .pairs
-            .iter()
-            .map(|p| {
-                let classes = match &p.classes {
-                    Some(c) => Some(c.to_slice().ok_or_else(contiguous)?),
-                    None => None,
-                };
-                let (fine, coarse) = (p.fine.to_slice().ok_or_else(contiguous)?, p.coarse.to_slice().ok_or_else(contiguous)?);
-                Ok(PairImages { fine, coarse, classes })
-            })
-            .collect::<Result<_>>()?;
-        Ok(TileImages { tile, pairs, target: tile.target.to_slice().ok_or_else(contiguous)? })
-    }
-
-    /// Position of a pixel of `band` in the slices.
-    fn at(&self, band: usize, row: usize, col: usize) -> usize {
-        (band * self.tile.padded.rows + row) * self.tile.padded.cols + col
-    }
-}
 
 /// What a tolerance is made from: one number per pair and band, or the window around each pixel.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,7 +72,7 @@ pub fn bytes(half: usize, key_planes: usize, lanes: usize) -> usize {
 /// The blocks of an output of `rows` x `cols` pixels, of about equal size.
 pub fn blocks(path: Path, rows: usize, cols: usize) -> Vec<Region> {
     let even = |length: usize, most: usize| length.div_ceil(length.div_ceil(most).max(1)).max(1);
-    Region::whole(rows, cols).blocks(even(rows, ROWS), even(cols, STRIP * window::lanes(path)))
+    Region::whole(rows, cols).blocks(even(rows, ROWS), even(cols, STRIP * path.lanes()))
 }
 
 impl Block {
@@ -128,7 +80,7 @@ impl Block {
     pub fn new(path: Path) -> Self {
         Block {
             path,
-            lanes: window::lanes(path),
+            lanes: path.lanes(),
             region: Region::new(0, 0, 0, 0),
             samples: Samples::default(),
             outputs: Outputs::default(),
@@ -242,7 +194,7 @@ impl Block {
         self.samples.data.set_len(rows * span * planes * self.lanes, 0);
         self.line.clear();
         self.line.resize(planes * width, 0);
-        self.line[window::KEY * width..][..width].fill(window::key(f32::NAN));
+        self.line[window::KEY * width..][..width].fill(keys::key(f32::NAN));
         // rows of the padded tile that the block and its rim have
         let end_row = (padded.rows as isize - top).clamp(0, rows as isize) as usize;
         let rows_inside = ((-top).max(0) as usize).min(end_row)..end_row;
@@ -268,7 +220,7 @@ impl Block {
             lines::fill_planes(self.path, values, similar, &law, planes_of_line, rimmed);
             for (&b, keys) in bands.iter().skip(1).zip(all) {
                 for (key, &value) in keys.iter_mut().zip(&fine[range(b)]) {
-                    *key = window::key(value);
+                    *key = keys::key(value);
                 }
             }
             let to = &mut self.samples.data[row * span * planes * self.lanes..][..span * planes * self.lanes];
@@ -324,7 +276,7 @@ impl Block {
                 if local.is_some() {
                     let deviations = &self.deviations[row * cols..][..cols];
                     for (i, (&centre, deviation)) in centres.iter().zip(deviations).enumerate() {
-                        (low[i], least[i]) = window::key_range(centre, 2.0 * deviation / rules.classes);
+                        (low[i], least[i]) = keys::key_range(centre, 2.0 * deviation / rules.classes);
                     }
                 } else {
                     lines::key_ranges(self.path, centres, tolerance, low, least);

@@ -3,10 +3,11 @@
 use stfusion_core::method::{TileIn, TileOut};
 use stfusion_core::{Exec, Result};
 
-use super::block::{self, Block, Criteria, TileImages, Tolerances};
+use super::block::{self, Block, Criteria, Tolerances};
 use super::rules::Rules;
 use super::window::Tests;
 use crate::blocks::simd::Path;
+use crate::blocks::tile_images::TileImages;
 
 /// Everything that does not depend on the tile.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@
 //! once and none is fused, so the results are the same, bit for bit.
 
 use super::rules::{Uncertainty, WeightLaw};
-use super::window;
+use crate::blocks::keys;
 use crate::blocks::simd::Path;
 
 /// Differences of one pixel and pair.
@@ -70,17 +70,17 @@ impl Values<'_> {
 /// A row of every plane of [`window`]; as long as the values.
 #[derive(Debug)]
 pub struct Planes<'a> {
-    /// [`window::KEY`].
+    /// [`super::window::KEY`].
     pub key: &'a mut [i32],
-    /// [`window::S`].
+    /// [`super::window::S`].
     pub s: &'a mut [i32],
-    /// [`window::T`].
+    /// [`super::window::T`].
     pub t: &'a mut [i32],
-    /// [`window::A`].
+    /// [`super::window::A`].
     pub a: &'a mut [i32],
-    /// [`window::B`].
+    /// [`super::window::B`].
     pub b: &'a mut [i32],
-    /// [`window::V`].
+    /// [`super::window::V`].
     pub v: &'a mut [i32],
 }
 
@@ -143,7 +143,7 @@ fn planes(values: Values<'_>, similar: &[f32], law: &WeightLaw, to: Planes<'_>, 
         let bits = |value: f32| if valid { value.to_bits() as i32 } else { 0 };
         (s[i], t[i], v[i]) = (bits(d.s), bits(d.t), bits(d.proposal));
         rimmed[i] = if valid { similar[i] } else { f32::NAN };
-        key[i] = window::key(rimmed[i]);
+        key[i] = keys::key(rimmed[i]);
     }
     for i in 0..n {
         let d = values.differences(i);
@@ -187,7 +187,7 @@ fn finish(limits: Limits, s: &mut [f32], t: &mut [f32]) {
 }
 
 on_path! {
-    /// [`window::key_range`] of a row of centres.
+    /// [`keys::key_range`] of a row of centres.
     key_ranges = ranges(centres: &[f32], tolerance: f64, low: &mut [i32], least: &mut [i32])
 }
 
@@ -196,6 +196,6 @@ fn ranges(centres: &[f32], tolerance: f64, low: &mut [i32], least: &mut [i32]) {
     let n = centres.len();
     let (low, least) = (&mut low[..n], &mut least[..n]);
     for i in 0..n {
-        (low[i], least[i]) = window::key_range(centres[i], tolerance);
+        (low[i], least[i]) = keys::key_range(centres[i], tolerance);
     }
 }

@@ -144,7 +144,7 @@ struct Ready {
 impl Plan for Planned {
     fn cost(&self) -> Cost {
         let half = (self.parameters.window / 2) as usize;
-        let lanes = window::lanes(Path::widest());
+        let lanes = Path::widest().lanes();
         let key_planes = self.parameters.similarity_bands.len().max(1);
         Cost { halo_px: half, fixed_bytes: block::bytes(half, key_planes, lanes), ..Cost::default() }
     }

@@ -52,49 +52,6 @@ pub const PLANES: usize = 6;
 /// Columns of a strip are padded to a multiple of this, the widest register tile.
 pub const GRAIN: usize = 2;
 
-/// An integer in the order of the values; [`i32::MIN`], which no number has, for `NaN`.
-#[inline(always)]
-fn order(value: f32) -> i32 {
-    // -0.0 + 0.0 is 0.0
-    let bits = (value + 0.0).to_bits() as i32;
-    let ordered = bits ^ (((bits >> 31) as u32) >> 1) as i32;
-    if value.is_nan() {
-        i32::MIN
-    } else {
-        ordered
-    }
-}
-
-/// Key of a sample; a `NaN` is no candidate.
-#[inline(always)]
-pub fn key(value: f32) -> i32 {
-    !order(value)
-}
-
-/// The values within `tolerance` of `centre`, both ends excluded, as an element of ([`Outputs::low`], [`Outputs::least`]); none for `NaN`.
-///
-/// With o = order(value), l and h the orders of the ends and u = o − l − 1 modulo 2³², the value is inside if and only if u, as an
-/// unsigned number, is below n = h − l − 1. Signed comparison needs both shifted by 2³¹; complementing both sides turns the
-/// subtraction of l into an addition: !o + (l + 1 + 2³¹) > !(n + 2³¹).
-#[inline(always)]
-pub fn key_range(centre: f32, tolerance: f64) -> (i32, i32) {
-    const NOTHING: (i32, i32) = (0, i32::MAX);
-    if centre.is_nan() || tolerance.is_nan() || tolerance <= 0.0 {
-        return NOTHING;
-    }
-    let (low, high) = (f64::from(centre) - tolerance, f64::from(centre) + tolerance);
-    let (mut l, mut h) = (order(low as f32), order(high as f32));
-    // outwards, so that comparing with rounded ends decides as comparing with exact ones
-    if f64::from(low as f32) > low {
-        l -= 1;
-    }
-    if f64::from(high as f32) < high {
-        h += 1;
-    }
-    let inside = h.wrapping_sub(l).wrapping_sub(1);
-    (l.wrapping_add(1).wrapping_add(i32::MIN), !inside.wrapping_add(i32::MIN))
-}
-
 /// Planes of one pair and band over a block and its rim of half a window. Vector (row r, column c of the strips, plane p) starts
 /// at `((r * span + c) * planes + p) * lanes`.
 #[derive(Debug, Default)]
@@ -116,9 +73,9 @@ pub struct Outputs {
     pub rows: usize,
     /// Columns of a strip with padding: a multiple of [`GRAIN`].
     pub span: usize,
-    /// First part of [`key_range`], one layer per key plane.
+    /// First part of [`key_range`](crate::blocks::keys::key_range), one layer per key plane.
     pub low: Aligned<i32>,
-    /// Second part of [`key_range`], one layer per key plane.
+    /// Second part of [`key_range`](crate::blocks::keys::key_range), one layer per key plane.
     pub least: Aligned<i32>,
     /// Bound of S.
     pub bound_s: Aligned<f32>,
@@ -335,23 +292,12 @@ unsafe fn add_rows_avx512(samples: &Samples, tests: &Tests, row: usize, out: &mu
     unsafe { add_rows_as::<_, { AVX512.0 }, { AVX512.1 }>(crate::blocks::simd::Avx512::new(), samples, tests, row, out) }
 }
 
-/// Lanes of the vectors of `path`: the number of strips of a block.
-pub fn lanes(path: Path) -> usize {
-    match path {
-        #[cfg(target_arch = "x86_64")]
-        Path::Avx2 => crate::blocks::simd::Avx2::WIDTH,
-        #[cfg(target_arch = "x86_64")]
-        Path::Avx512 => crate::blocks::simd::Avx512::WIDTH,
-        _ => Portable::WIDTH,
-    }
-}
-
 /// Adds all candidates of one pair to the totals of a block. `path` must be available.
 ///
 /// # Errors
 /// [`stfusion_core::ErrorKind::Cancelled`].
 pub fn add_pair(path: Path, samples: &Samples, tests: &Tests, out: &mut Outputs, cancel: &Cancel) -> Result<()> {
-    check(lanes(path), samples, tests, out);
+    check(path.lanes(), samples, tests, out);
     assert!(path.is_available(), "the path was clamped to what the processor has");
     let shared_rows = match path {
         Path::Baseline => BASELINE.0,
@@ -372,43 +318,4 @@ pub fn add_pair(path: Path, samples: &Samples, tests: &Tests, out: &mut Outputs,
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn similar(value: f32, centre: f32, tolerance: f64) -> bool {
-        let (low, least) = key_range(centre, tolerance);
-        key(value).wrapping_add(low) > least
-    }
-
-    proptest! {
-        #[test]
-        fn keys_decide_as_exact_arithmetic(centre in -2.0f32..2.0, tolerance in 1e-6f64..3.0, value in -4.0f32..4.0) {
-            let inside = |v: f32| f64::from(centre) - tolerance < f64::from(v) && f64::from(v) < f64::from(centre) + tolerance;
-            let ends = [(f64::from(centre) - tolerance) as f32, (f64::from(centre) + tolerance) as f32];
-            for v in ends.into_iter().flat_map(|e| [e.next_down(), e, e.next_up()]).chain([value, centre]) {
-                prop_assert_eq!(similar(v, centre, tolerance), inside(v), "{} near {} ± {}", v, centre, tolerance);
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_no_number_is_similar_to_nothing() {
-        for (value, centre, tolerance) in [
-            (f32::NAN, 0.0, 1.0),
-            (0.0, f32::NAN, 1.0),
-            (f32::NAN, f32::NAN, 1.0),
-            (0.0, 0.0, 0.0),
-            (0.0, 0.0, f64::NAN),
-            (f32::NAN, 0.0, f64::MAX),
-        ] {
-            assert!(!similar(value, centre, tolerance), "{value} near {centre} ± {tolerance}");
-        }
-        assert!(similar(-0.0, 0.0, 1e-30) && similar(0.0, -0.0, 1e-30), "zeros are equal");
-        assert!(similar(f32::MAX, f32::MIN, f64::MAX), "a tolerance may be larger than every value");
-    }
 }

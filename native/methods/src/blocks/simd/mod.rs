@@ -30,6 +30,8 @@ pub trait Simd: Copy {
 
     /// The same value in every lane.
     fn splat(self, value: f32) -> Self::V;
+    /// The same integer in every lane.
+    fn splat_int(self, value: i32) -> Self::I;
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a - b`.

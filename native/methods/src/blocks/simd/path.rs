@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use super::{Portable, Simd};
+
 /// A set of instructions that kernels are compiled for, from the plainest to the widest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Path {
     /// What every processor of the target has.
     Baseline,
-    /// x86-64 with AVX2 and FMA.
+    /// x86-64 with AVX2, FMA, BMI and POPCNT.
     Avx2,
     /// x86-64 with AVX-512F.
     Avx512,
@@ -29,12 +31,30 @@ impl Path {
         }
     }
 
+    /// Values in a vector.
+    pub fn lanes(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2 => super::Avx2::WIDTH,
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512 => super::Avx512::WIDTH,
+            _ => Portable::WIDTH,
+        }
+    }
+
     /// Whether this processor has the instructions.
     pub fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         match self {
             Path::Baseline => true,
-            Path::Avx2 => std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma"),
+            Path::Avx2 => {
+                // every processor with the first two has the others; kernels may use all of them
+                std::arch::is_x86_feature_detected!("avx2")
+                    && std::arch::is_x86_feature_detected!("fma")
+                    && std::arch::is_x86_feature_detected!("bmi1")
+                    && std::arch::is_x86_feature_detected!("bmi2")
+                    && std::arch::is_x86_feature_detected!("popcnt")
+            }
             Path::Avx512 => Path::Avx2.is_available() && std::arch::is_x86_feature_detected!("avx512f"),
         }
         #[cfg(not(target_arch = "x86_64"))]

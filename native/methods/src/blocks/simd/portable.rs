@@ -27,6 +27,10 @@ impl Simd for Portable {
         [value; W]
     }
     #[inline(always)]
+    fn splat_int(self, value: i32) -> Self::I {
+        [value; W]
+    }
+    #[inline(always)]
     fn add(self, a: Self::V, b: Self::V) -> Self::V {
         std::array::from_fn(|i| a[i] + b[i])
     }

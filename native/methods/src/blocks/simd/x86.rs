@@ -53,6 +53,10 @@ impl Simd for Avx2 {
         allowed!(_mm256_set1_ps(value))
     }
     #[inline(always)]
+    fn splat_int(self, value: i32) -> Self::I {
+        allowed!(_mm256_set1_epi32(value))
+    }
+    #[inline(always)]
     fn add(self, a: Self::V, b: Self::V) -> Self::V {
         allowed!(_mm256_add_ps(a, b))
     }
@@ -146,6 +150,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn splat(self, value: f32) -> Self::V {
         allowed!(_mm512_set1_ps(value))
+    }
+    #[inline(always)]
+    fn splat_int(self, value: i32) -> Self::I {
+        allowed!(_mm512_set1_epi32(value))
     }
     #[inline(always)]
     fn add(self, a: Self::V, b: Self::V) -> Self::V {
