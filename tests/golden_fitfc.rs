@@ -32,7 +32,8 @@ fn interior(image: &Array3<f64>, rim: usize) -> Array3<f64> {
 fn the_authors_program_is_reproduced() {
     let test = "the_authors_program_is_reproduced";
     let (Some(files), Some(folder)) = (lower_gwydir(test), shared(test, "golden/classical")) else { return };
-    let cases: [(&str, &[(&str, &str)], usize, [f64; 3]); 3] = [
+    type Settings<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&str, Settings<'_>, usize, [f64; 3]); 3] = [
         ("Z1", &[("neighbours", "1"), ("residual", "false")], 0, [0.01; 3]),
         ("Z2", &[("neighbours", "1")], 0, [0.01; 3]),
         ("Z", &[("neighbours", "20"), ("ties", "columns")], RIM, [10.0, 11.0, 32.0]),

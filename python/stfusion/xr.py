@@ -34,9 +34,9 @@ def fuse(
     Parameters
     ----------
     pairs
-        One or more pairs whose images (and masks, class and object maps) are data arrays. Dimensions are rows and columns (`y, x`,
-        `latitude, longitude`, `lat, lon`, `row, col`, `northing, easting`, or else the last two) and at most one more, the
-        bands, in any order. Coarse images lie on the fine grid. Bands with the same labels are brought into the same order;
+        One or more pairs whose images (and masks, class and object maps) are data arrays. Dimensions are rows and columns
+        (`y, x`, `latitude, longitude`, `lat, lon`, `row, col`, `northing, easting`, or else the last two) and at most one more,
+        the bands, in any order. Coarse images lie on the fine grid. Bands with the same labels are brought into the same order;
         other bands are matched by order.
     target
         Coarse image of the day to predict.

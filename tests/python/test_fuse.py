@@ -264,7 +264,8 @@ def test_images_that_do_not_fit_are_named(scene):
         ).message
     )
     pair = Pair(scene.fine, scene.coarse, objects=scene.fine[0])
-    assert refused(lambda: fuse(pair, scene.target, method="nearest_pair")).message.endswith("takes no object map; pair 1 has one")
+    error = refused(lambda: fuse(pair, scene.target, method="nearest_pair"))
+    assert error.message.endswith("takes no object map; pair 1 has one")
 
 
 def test_memory_and_device_are_the_library_s_to_judge(scene):

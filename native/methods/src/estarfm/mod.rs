@@ -251,7 +251,7 @@ mod tests {
 
     /// A surface that changes twice as much as the coarse image above it, between surfaces that do not change.
     fn mixed() -> (Problem, Array3<f32>) {
-        let grows = |c: usize| c % 2 == 0;
+        let grows = |c: usize| c.is_multiple_of(2);
         let fine = |t: f32| {
             Array3::from_shape_fn((1, 24, 24), |(_, r, c)| if grows(c) { 0.1 + 0.2 * t } else { 0.5 } + 0.001 * (r % 3) as f32)
         };

@@ -227,7 +227,7 @@ impl Pixels {
         let cell = |position: u32| {
             let (row, col) = (position as usize / cols, position as usize % cols);
             let (row, col) = (scene_row + row - place.sample / cols, scene_col + col - place.sample % cols);
-            ((row / side) << 20 | col / side) as u64
+            (((row / side) << 20) | (col / side)) as u64
         };
         // the samples of one coarse pixel after the other, each in the order of the list
         const LIST_BITS: usize = 24;

@@ -489,7 +489,8 @@ mod tests {
     #[test]
     fn parameters_that_do_not_fit_are_refused_with_some_that_do() {
         let problem = Problem::fields(2, 9, 12, 3, &[-16, 24], 1);
-        let cases: [(&[(&str, &str)], &str, &str); 6] = [
+        type Settings<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(Settings<'_>, &str, &str); 6] = [
             (&[("patch", "10")], "Patch size 10 is larger than the image (9 x 12 fine pixels)", "Set patch=9 or smaller."),
             (&[("overlap", "4")], "Overlap 4 is more than half the patch size 7", "Set overlap=3 or smaller."),
             (
