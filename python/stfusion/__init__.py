@@ -49,8 +49,8 @@ def methods() -> list[dict[str, Any]]:
 
     `id`, `label`, `summary`, `family`, `tags`, `references`, `min_pairs`, `max_pairs` (None: any number), `needs_dates`,
     `accepts_classes`, `accepts_objects`, `readme`, and `parameters`: dicts with `id`, `label`, `help`, `unit`, `advanced`,
-    `kind`, `default` and, by kind, `min`, `max`, `odd`, `options` or `suffix`. A parameter of kind `file` is the name of a file that is
-    read, one of kind `new_file` that of a file that is written.
+    `kind`, `default` and, by kind, `min`, `max`, `odd`, `options` or `suffix`. A parameter of kind `file` names a file that is
+    read, one of kind `new_file` a file that is written.
     """
     with _context() as context:
         return context.json("stf_methods_json")

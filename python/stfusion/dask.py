@@ -88,7 +88,5 @@ def _whole(image: ArrayLike | None) -> Any:
 
 
 def _fuse(images, dates, target, target_date, target_mask, settings):
-    pairs = [
-        fusion.Pair(fine, coarse, date, *masks_and_maps) for (fine, coarse, *masks_and_maps), date in zip(images, dates)
-    ]
+    pairs = [fusion.Pair(fine, coarse, date, *masks_and_maps) for (fine, coarse, *masks_and_maps), date in zip(images, dates)]
     return fusion.fuse(pairs, target, target_date, target_mask=target_mask, **settings)
