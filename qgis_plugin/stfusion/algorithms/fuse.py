@@ -7,7 +7,7 @@ from .. import compat, jobs, settings, specification, styling
 from ..abi import Error
 from ..help import method_help
 from ..i18n import tr
-from ..parameters import BadValue
+from ..parameters import BadValue, name_of
 from .base import Refused, StfusionAlgorithm
 from .fuse_parameters import definitions
 
