@@ -76,7 +76,7 @@ def test_the_result_has_names_scale_and_nodata_of_the_fine_image_and_beats_copyi
 
 def test_a_temporary_output_is_a_real_file(run, inputs):
     results = run("stfusion:nearest_pair", dict(inputs, OUTPUT="TEMPORARY_OUTPUT", SUPPORT="TEMPORARY_OUTPUT"))
-    for name, bands in (("OUTPUT", 3), ("SUPPORT", 4)):
+    for name, bands in (("OUTPUT", 3), ("SUPPORT", 5)):
         assert results[name].endswith(".tif")
         assert os.path.isabs(results[name])
         assert read(results[name]).shape == (bands, 120, 120)
