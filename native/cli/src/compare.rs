@@ -57,7 +57,7 @@ mod tests {
         let methods = parsed("stfusion compare job.stf -m starfm -m starfm:window=31,classes=6").unwrap().methods;
         assert_eq!(methods.len(), 2);
         assert_eq!(methods[1].parameters["window"], 31);
-        assert_eq!(methods[1].parameters["classes"], 6);
+        assert_eq!(methods[1].parameters["classes"], 6.0);
     }
 
     #[test]
