@@ -98,7 +98,7 @@ def test_masks_classes_and_bands_reach_the_library(run, inputs, scene, tmp_path)
     pair = f"fine={scene['fine']},coarse={scene['coarse']},classes={scene['classes']}"
     assert np.array_equal(read(out), command_line(tmp_path, *arguments, "--pair", pair))
     run("stfusion:obsum", dict(inputs, OUTPUT=out, CLASS_MAP=scene["classes"], OBJECT_MAP=scene["classes"]))
-    arguments = ["--method", "obsum", "--target", f"coarse={scene['target']}"]
+    arguments = ["--method", "obsum", "--overwrite", "--target", f"coarse={scene['target']}"]
     assert np.array_equal(read(out), command_line(tmp_path, *arguments, "--pair", f"{pair},objects={scene['classes']}"))
 
 
