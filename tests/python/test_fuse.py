@@ -38,7 +38,8 @@ def test_coarse_images_may_have_their_own_resolution(scene):
 
 
 def test_unchanged_coarse_images_return_the_fine_image(scene):
-    for method in (m["id"] for m in stfusion.methods()):
+    baselines = (m["id"] for m in stfusion.methods() if m["family"] == "Baselines")
+    for method in ("starfm", *baselines):
         predicted = fuse(scene.pair, scene.coarse, scene.target_date, method)
         np.testing.assert_allclose(predicted, scene.fine, atol=1e-6, err_msg=method)
 
