@@ -58,7 +58,7 @@ def test_the_layer_is_added_to_the_project_with_name_and_day(run, inputs):
 @needs_driver
 def test_what_cannot_be_opened_leaves_no_job_file(run, inputs, scene, tmp_path):
     out = tmp_path / "layer.stf"
-    with pytest.raises(QgsProcessingException, match="fine image"):
+    with pytest.raises(QgsProcessingException, match="fine and the coarse image are swapped"):
         run("stfusion:virtual", dict(inputs, METHOD="starfm", INPUT=scene["coarse"], COARSE=scene["fine"], OUTPUT=str(out)))
     assert not out.exists()
 
