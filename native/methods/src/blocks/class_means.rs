@@ -4,6 +4,8 @@
 //! of a pixel does not depend on the order of the bands, and of two means equally near the first one counts. Classes are ordered
 //! by brightness (the sum of the mean over the bands), darkest first; of two equally bright ones the one that was found first.
 
+use rayon::prelude::*;
+
 use super::classes::Classifier;
 use super::pixel_sample::{in_units, PixelSample};
 
@@ -34,22 +36,28 @@ impl Classifier for ClassMeans {
         self.means.len() / self.bands.max(1)
     }
 
-    fn class_of(&self, pixel: &[f32]) -> u16 {
-        let mut best = (u64::MAX, 0);
-        for (class, mean) in self.means.chunks_exact(self.bands).enumerate() {
-            let distance =
-                pixel.iter().zip(mean).fold(0u64, |sum, (v, m)| sum.saturating_add(squared(in_units(*v, self.unit), *m)));
-            if distance < best.0 {
-                best = (distance, class);
-            }
-        }
-        best.1 as u16
+    fn class_of(&self, pixel: &[f32], units: &mut Vec<i32>) -> u16 {
+        units.clear();
+        units.extend(pixel.iter().map(|v| in_units(*v, self.unit)));
+        nearest(units, self.means.chunks_exact(self.bands)) as u16
     }
 }
 
 fn squared(a: i32, b: i32) -> u64 {
     let d = u64::from(a.abs_diff(b));
     d * d
+}
+
+/// Index of the nearest mean (the first of equals).
+fn nearest<'a>(pixel: &[i32], means: impl Iterator<Item = &'a [i32]>) -> usize {
+    let mut best = (u64::MAX, 0);
+    for (class, mean) in means.enumerate() {
+        let distance = distance(pixel, mean);
+        if distance < best.0 {
+            best = (distance, class);
+        }
+    }
+    best.1
 }
 
 /// Squared distance between two pixels in units.
@@ -79,30 +87,48 @@ impl Members {
     }
 }
 
-/// Assigns every pixel to the nearest mean (the first of equals): `labels` is changed, the members of each class and the number of
-/// pixels whose label changed are returned.
-pub(super) fn assigned(sample: &PixelSample, means: &[Vec<i32>], labels: &mut [u16]) -> (Vec<Members>, usize) {
-    let none = Members { count: 0, sums: vec![0; sample.bands], squares: vec![0; sample.bands] };
-    let mut members = vec![none; means.len()];
-    let mut changed = 0;
-    for (pixel, label) in sample.iter().zip(labels) {
-        let mut best = (u64::MAX, 0);
-        for (class, mean) in means.iter().enumerate() {
-            let d = distance(pixel, mean);
-            if d < best.0 {
-                best = (d, class);
-            }
-        }
-        changed += usize::from(*label != best.1 as u16);
-        *label = best.1 as u16;
-        let own = &mut members[best.1];
-        own.count += 1;
-        for ((sum, squares), v) in own.sums.iter_mut().zip(&mut own.squares).zip(pixel) {
+impl Members {
+    fn none(bands: usize) -> Members {
+        Members { count: 0, sums: vec![0; bands], squares: vec![0; bands] }
+    }
+
+    fn add(&mut self, pixel: &[i32]) {
+        self.count += 1;
+        for ((sum, squares), v) in self.sums.iter_mut().zip(&mut self.squares).zip(pixel) {
             *sum += i64::from(*v);
             *squares += i64::from(*v) * i64::from(*v);
         }
     }
-    (members, changed)
+
+    fn join(&mut self, other: &Members) {
+        self.count += other.count;
+        self.sums.iter_mut().zip(&other.sums).for_each(|(a, b)| *a += b);
+        self.squares.iter_mut().zip(&other.squares).for_each(|(a, b)| *a += b);
+    }
+}
+
+/// Pixels that a thread assigns at a time.
+const AT_A_TIME: usize = 8192;
+
+/// Assigns every pixel to the nearest mean (the first of equals): `labels` is changed, the members of each class and the number of
+/// pixels whose label changed are returned. Everything is counted in whole numbers, so threads change nothing.
+pub(super) fn assigned(sample: &PixelSample, means: &[Vec<i32>], labels: &mut [u16]) -> (Vec<Members>, usize) {
+    let bands = sample.bands.max(1);
+    let none = || (vec![Members::none(sample.bands); means.len()], 0);
+    let parts = sample.values.par_chunks(AT_A_TIME * bands).zip(labels.par_chunks_mut(AT_A_TIME)).map(|(pixels, labels)| {
+        let (mut members, mut changed) = none();
+        for (pixel, label) in pixels.chunks_exact(bands).zip(labels) {
+            let class = nearest(pixel, means.iter().map(|mean| &mean[..]));
+            changed += usize::from(*label != class as u16);
+            *label = class as u16;
+            members[class].add(pixel);
+        }
+        (members, changed)
+    });
+    parts.reduce(none, |(mut members, changed), (more, more_changed)| {
+        members.iter_mut().zip(&more).for_each(|(a, b)| a.join(b));
+        (members, changed + more_changed)
+    })
 }
 
 #[cfg(test)]
@@ -118,9 +144,9 @@ mod tests {
         let classes = ClassMeans::new(&sample, means.to_vec());
         assert_eq!(classes.classes(), 3);
         assert!((classes.mean(0)[0] - 0.1).abs() < 1e-6 && (classes.mean(1)[0] - 0.6).abs() < 1e-6);
-        assert_eq!([classes.class_of(&[0.0, 0.0]), classes.class_of(&[0.95, 0.0])], [0, 2]);
+        assert_eq!([classes.class_of(&[0.0, 0.0], &mut Vec::new()), classes.class_of(&[0.95, 0.0], &mut Vec::new())], [0, 2]);
         let equal = ClassMeans::new(&sample, vec![vec![5, 5], vec![5, 5]]);
-        assert_eq!(equal.class_of(&[0.3, f32::MAX]), 0);
+        assert_eq!(equal.class_of(&[0.3, f32::MAX], &mut Vec::new()), 0);
     }
 
     proptest! {

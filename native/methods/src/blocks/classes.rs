@@ -14,8 +14,8 @@ pub trait Classifier: Send + Sync {
     /// Number of classes.
     fn classes(&self) -> usize;
 
-    /// Class of a pixel with these values of all bands, none of them `NaN`.
-    fn class_of(&self, pixel: &[f32]) -> u16;
+    /// Class of a pixel with these values of all bands, none of them `NaN`; `memory` is its to use.
+    fn class_of(&self, pixel: &[f32], memory: &mut Vec<i32>) -> u16;
 }
 
 /// Where classes come from.
@@ -97,13 +97,13 @@ impl Classes {
             }
             Classes::Model(model) => {
                 let (bands, rows, cols) = fine.dim();
-                let mut pixel = vec![0.0f32; bands];
+                let (mut pixel, mut memory) = (vec![0.0f32; bands], Vec::with_capacity(bands));
                 Ok(Array2::from_shape_fn((rows, cols), |(row, col)| {
                     pixel.iter_mut().enumerate().for_each(|(b, v)| *v = fine[(b, row, col)]);
                     if pixel.iter().any(|v| v.is_nan()) {
                         NO_CLASS
                     } else {
-                        model.class_of(&pixel)
+                        model.class_of(&pixel, &mut memory)
                     }
                 }))
             }

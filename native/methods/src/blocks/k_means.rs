@@ -5,6 +5,7 @@
 //! numbers, so the outcome depends on the sample and the seed alone. Classes that end up empty are left out: an image with fewer
 //! different pixels than classes gets as many classes as it has pixels.
 
+use rayon::prelude::*;
 use stfusion_core::{Exec, Result};
 
 use super::class_means::{assigned, distance, ClassMeans};
@@ -57,11 +58,12 @@ pub(super) fn seeds(sample: &PixelSample, classes: usize, seed: u64, exec: &Exec
     while means.len() < classes {
         exec.cancel.check()?;
         let newest = &means[means.len() - 1];
-        let mut total = 0u128;
-        for (pixel, near) in sample.iter().zip(&mut nearest) {
+        let pixels = sample.values.par_chunks(sample.bands.max(1)).with_min_len(4096);
+        let nearer = pixels.zip(&mut nearest).map(|(pixel, near)| {
             *near = (*near).min(distance(pixel, newest));
-            total += u128::from(*near);
-        }
+            u128::from(*near)
+        });
+        let total: u128 = nearer.sum();
         if total == 0 {
             break; // every pixel is a mean
         }
@@ -112,7 +114,7 @@ mod tests {
             prop_assert_eq!(model.classes(), 3);
             // ordered by brightness: sums 0.2, 0.7, 1.1
             for (i, pixel) in pixels.chunks_exact(2).enumerate() {
-                prop_assert_eq!(usize::from(model.class_of(pixel)), i % 3);
+                prop_assert_eq!(usize::from(model.class_of(pixel, &mut Vec::new())), i % 3);
             }
             let of_first: Vec<f32> = pixels.chunks_exact(2).step_by(3).map(|p| p[1]).collect();
             let mean = of_first.iter().map(|v| f64::from(*v)).sum::<f64>() / of_first.len() as f64;
@@ -136,7 +138,7 @@ mod tests {
             let model = fit(5, 1, &pixels, seed);
             let mut sums = vec![(0.0, 0.0); model.classes()];
             for v in &pixels {
-                let sum = &mut sums[usize::from(model.class_of(&[*v]))];
+                let sum = &mut sums[usize::from(model.class_of(&[*v], &mut Vec::new()))];
                 *sum = (sum.0 + f64::from(*v), sum.1 + 1.0);
             }
             for (class, (sum, count)) in sums.into_iter().enumerate() {
@@ -148,7 +150,7 @@ mod tests {
     #[test]
     fn equal_pixels_make_one_class_and_none_make_no_model() {
         let model = fit(4, 2, &[0.3, 0.7, 0.3, 0.7, 0.3, 0.7], 5);
-        assert_eq!((model.classes(), model.class_of(&[9.0, 9.0])), (1, 0));
+        assert_eq!((model.classes(), model.class_of(&[9.0, 9.0], &mut Vec::new())), (1, 0));
         assert_eq!(fit(4, 1, &[0.5, 0.5, -0.5], 5).classes(), 2);
         let cancel = Cancel::new();
         let empty = PixelSample::of_pixels(2, &[]);

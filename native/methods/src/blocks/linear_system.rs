@@ -50,6 +50,7 @@ impl Lu {
     }
 
     /// Replaces `values` (the right-hand side) by the solution.
+    #[inline]
     pub fn solve(&self, values: &mut [f64]) {
         debug_assert_eq!(values.len(), self.n);
         for (k, &pivot) in self.pivots.iter().enumerate() {
@@ -68,7 +69,7 @@ impl Lu {
 }
 
 /// `values -= factor * other`.
-#[inline]
+#[inline(always)]
 fn subtract(values: &mut [f64], factor: f64, other: &[f64]) {
     for (v, o) in values.iter_mut().zip(other) {
         *v -= factor * o;

@@ -9,7 +9,7 @@ use stfusion_core::method::{Layer, Scene};
 use stfusion_core::{Exec, Region, Result};
 
 /// Side of the blocks, in fine pixels, unless a grid asks for another.
-pub const BLOCK_PX: usize = 512;
+pub const BLOCK_PX: usize = 256;
 
 /// Blocks whose results are merged before the next ones are read, where results take much memory.
 pub const WAVE: usize = 64;

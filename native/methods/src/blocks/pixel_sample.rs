@@ -12,6 +12,9 @@ use super::passes::{self, BLOCK_PX};
 /// Most pixels of a sample.
 pub const MOST_PIXELS: usize = 200_000;
 
+/// Fewest rows that are read at once.
+const LEAST_ROWS: usize = 64;
+
 /// The largest value of a sample is about this number of units.
 const LEVELS: f64 = (1u32 << 20) as f64;
 
@@ -46,8 +49,9 @@ impl PixelSample {
         while squares(step) > most.max(1) {
             step += 1;
         }
-        let side = (BLOCK_PX / step).max(1) * step;
-        let blocks = Region::whole(info.rows, info.cols).blocks(side, side);
+        // strips, so that pixels come in the order of the scene whatever the size of a part
+        let rows = (BLOCK_PX * BLOCK_PX / info.cols.max(1)).max(LEAST_ROWS).div_ceil(step) * step;
+        let blocks = Region::whole(info.rows, info.cols).blocks(rows, info.cols.max(1));
         let parts = passes::map_blocks(scene, &blocks, &[layer], exec, |block, images| {
             let mut pixels = Vec::new();
             for square in block.blocks(step, step) {
@@ -78,7 +82,9 @@ impl PixelSample {
 /// A value in units, rounded half away from zero; values beyond ±2³⁰ units are taken as such.
 pub fn in_units(value: f32, unit: f64) -> i32 {
     const MOST: f64 = (1u32 << 30) as f64;
-    (f64::from(value) / unit).round().clamp(-MOST, MOST) as i32
+    let units = (f64::from(value) / unit).clamp(-MOST, MOST);
+    // a conversion cuts the fraction off; `f64::round` is a call on processors without SSE4.1
+    (units + 0.5f64.copysign(units)) as i32
 }
 
 /// Evenly spread 64-bit numbers from three (splitmix64 steps).

@@ -117,6 +117,10 @@ impl Segments {
         let mut labels = Array2::from_elem((region.rows, region.cols), NO_OBJECT);
         let mut distances = vec![0.0f32; side];
         let mut nearest = vec![0.0f32; side];
+        let mut chosen = vec![NO_OBJECT; side];
+        let image = image.as_standard_layout();
+        let pixels = region.rows * region.cols;
+        let values = image.as_slice().unwrap_or_default();
         for (row, mut line) in labels.outer_iter_mut().enumerate() {
             let mut col = 0;
             while col < region.cols {
@@ -124,7 +128,9 @@ impl Segments {
                 let square = ((region.row + row) / side, (region.col + col) / side);
                 let length = ((square.1 + 1) * side - region.col).min(region.cols) - col;
                 let (distances, nearest) = (&mut distances[..length], &mut nearest[..length]);
+                let chosen = &mut chosen[..length];
                 nearest.fill(f32::INFINITY);
+                chosen.fill(NO_OBJECT);
                 let around = self.squares.window(square.0, square.1, 1);
                 for centre_row in around.row..around.row + around.rows {
                     for centre_col in around.col..around.col + around.cols {
@@ -137,20 +143,20 @@ impl Segments {
                             *distance = (down * down + right * right) * self.distance_factor;
                         }
                         for (band, (&value, &factor)) in centre.iter().zip(&self.factors).enumerate() {
-                            let values = image.slice(s![band, row, col..col + length]);
+                            let values = &values[band * pixels + row * region.cols + col..][..length];
                             for (distance, &pixel) in distances.iter_mut().zip(values) {
                                 let d = (pixel - value) * factor;
                                 *distance += d * d;
                             }
                         }
-                        let chosen = line.slice_mut(s![col..col + length]);
-                        for ((chosen, near), &distance) in chosen.into_iter().zip(nearest.iter_mut()).zip(distances.iter()) {
+                        for ((chosen, near), &distance) in chosen.iter_mut().zip(nearest.iter_mut()).zip(distances.iter()) {
                             let nearer = distance < *near;
                             *near = if nearer { distance } else { *near };
                             *chosen = if nearer { label as u32 } else { *chosen };
                         }
                     }
                 }
+                line.slice_mut(s![col..col + length]).iter_mut().zip(&*chosen).for_each(|(to, label)| *to = *label);
                 col += length;
             }
         }

@@ -20,6 +20,7 @@ use rayon::prelude::*;
 use stfusion_core::{Cancel, Result};
 
 use super::linear_system::Lu;
+use super::simd::{widened, Path};
 
 /// Most fine pixels along a coarse pixel: tables grow with its square, to 80 MiB.
 pub const MOST_SCALE: usize = 128;
@@ -30,6 +31,9 @@ const TABLE_REACH: usize = 6;
 const BORDER_SIDE: usize = 17;
 /// Nodes on every side of a missing one that it is filled from.
 const FILL_REACH: usize = 4;
+
+/// Fine pixels whose sums are kept in registers.
+const AT_ONCE: usize = 16;
 
 /// `r² ln r²` of a squared distance.
 fn kernel(squared: f64) -> f64 {
@@ -101,6 +105,7 @@ pub struct ThinPlate {
     rows: usize,
     cols: usize,
     scale: usize,
+    path: Path,
     table: Option<Table>,
     /// Kernel at every offset of a fine pixel of a coarse pixel from a node of the patch; offsets below are those above mirrored.
     kernels: Vec<f64>,
@@ -111,13 +116,12 @@ pub struct ThinPlate {
 #[derive(Debug, Default)]
 pub struct Scratch {
     solution: Vec<f64>,
-    sums: Vec<f64>,
     deviations: Vec<f32>,
 }
 
 impl ThinPlate {
     /// For a scene of `rows` x `cols` coarse pixels of `scale` x `scale` fine pixels; all at least 1.
-    pub fn new(rows: usize, cols: usize, scale: usize) -> ThinPlate {
+    pub fn new(rows: usize, cols: usize, scale: usize, path: Path) -> ThinPlate {
         let side = 2 * TABLE_REACH + 1;
         let table = (rows >= side && cols >= side).then(|| Table::new(scale)).flatten();
         let (patch_rows, patch_cols) = (rows.min(BORDER_SIDE), cols.min(BORDER_SIDE));
@@ -134,7 +138,7 @@ impl ThinPlate {
             let y = offset(i, patch_rows);
             kernels.extend((0..kernel_cols).map(|j| kernel(y * y + offset(j, patch_cols).powi(2))));
         }
-        ThinPlate { rows, cols, scale, table, kernels, patch }
+        ThinPlate { rows, cols, scale, path, table, kernels, patch }
     }
 
     /// Bytes that a spline of a scene holds.
@@ -196,18 +200,19 @@ impl ThinPlate {
         match (&self.table, &self.patch) {
             (Some(table), _) if inside(row, self.rows) && inside(col, self.cols) => {
                 let first = (row - TABLE_REACH) * self.cols + col - TABLE_REACH;
-                table.predict(&nodes[first..], self.cols, out, scratch);
+                widened(self.path, || table.predict(&nodes[first..], self.cols, out, scratch));
             }
-            (_, Some(patch)) => self.predict_on(patch, nodes, (row, col), out, scratch),
+            (_, Some(patch)) => widened(self.path, || self.predict_on(patch, nodes, (row, col), out, scratch)),
             (_, None) => out.fill(nodes[row * self.cols + col]),
         }
     }
 
+    #[inline(always)]
     fn predict_on(&self, patch: &Patch, nodes: &[f32], (row, col): (usize, usize), out: &mut [f32], scratch: &mut Scratch) {
         let start = |i: usize, side: usize, n: usize| i.saturating_sub(side / 2).min(n - side);
         let (row_start, col_start) = (start(row, patch.rows, self.rows), start(col, patch.cols, self.cols));
         let centre = nodes[row * self.cols + col];
-        let Scratch { solution, sums, .. } = scratch;
+        let Scratch { solution, .. } = scratch;
         solution.clear();
         for r in 0..patch.rows {
             let line = &nodes[(row_start + r) * self.cols + col_start..][..patch.cols];
@@ -222,21 +227,26 @@ impl ThinPlate {
         let mut next = |wanted: bool| if wanted { plane.next().copied().unwrap_or(0.0) } else { 0.0 };
         let (level, down, right) = (next(true), next(patch.spline.slopes.0), next(patch.spline.slopes.1));
         for (y, line) in out.chunks_exact_mut(s).enumerate() {
-            sums.clear();
             let at_row = own_row as f64 + offset_in_coarse(y, s);
-            sums.extend((0..s).map(|x| level + down * at_row + right * (own_col as f64 + offset_in_coarse(x, s))));
-            for (r, factors) in factors.chunks_exact(patch.cols).enumerate() {
-                let offset = (own_row + patch.rows - 1 - r) * s + y;
-                let kernels = &self.kernels[offset.min((2 * patch.rows - 1) * s - 1 - offset) * width..][..width];
-                for (c, factor) in factors.iter().enumerate() {
-                    let kernels = &kernels[(own_col + patch.cols - 1 - c) * s..][..s];
-                    for (sum, kernel) in sums.iter_mut().zip(kernels) {
-                        *sum += factor * kernel;
+            for (i, part) in line.chunks_mut(AT_ONCE).enumerate() {
+                let first = i * AT_ONCE;
+                let mut sums: [f64; AT_ONCE] =
+                    std::array::from_fn(|x| level + down * at_row + right * (own_col as f64 + offset_in_coarse(first + x, s)));
+                for (r, factors) in factors.chunks_exact(patch.cols).enumerate() {
+                    let offset = (own_row + patch.rows - 1 - r) * s + y;
+                    let kernels = &self.kernels[offset.min((2 * patch.rows - 1) * s - 1 - offset) * width..][..width];
+                    for (c, factor) in factors.iter().enumerate() {
+                        let kernels = &kernels[(own_col + patch.cols - 1 - c) * s + first..];
+                        if let Some(kernels) = kernels.first_chunk::<AT_ONCE>() {
+                            (0..AT_ONCE).for_each(|k| sums[k] += factor * kernels[k]);
+                        } else {
+                            sums.iter_mut().zip(kernels).for_each(|(sum, kernel)| *sum += factor * kernel);
+                        }
                     }
                 }
-            }
-            for (value, sum) in line.iter_mut().zip(&*sums) {
-                *value = finite_or(f64::from(centre) + sum, centre);
+                for (value, sum) in part.iter_mut().zip(sums) {
+                    *value = finite_or(f64::from(centre) + sum, centre);
+                }
             }
         }
     }
@@ -286,6 +296,7 @@ impl Table {
     }
 
     /// `nodes` begins at the table's first node; `stride` nodes further is the next row.
+    #[inline(always)]
     fn predict(&self, nodes: &[f32], stride: usize, out: &mut [f32], scratch: &mut Scratch) {
         let side = 2 * TABLE_REACH + 1;
         let centre = nodes[TABLE_REACH * stride + TABLE_REACH];
@@ -294,13 +305,21 @@ impl Table {
         for row in nodes.chunks(stride).take(side) {
             deviations.extend(row[..side].iter().map(|v| v - centre));
         }
-        out.fill(0.0);
-        for (deviation, weights) in deviations.iter().zip(self.0.chunks_exact(out.len())) {
-            for (sum, weight) in out.iter_mut().zip(weights) {
-                *sum += deviation * weight;
+        let pixels = out.len();
+        for (i, out) in out.chunks_mut(AT_ONCE).enumerate() {
+            let mut sums = [0.0f32; AT_ONCE];
+            for (deviation, weights) in deviations.iter().zip(self.0.chunks_exact(pixels)) {
+                let weights = &weights[i * AT_ONCE..];
+                if let Some(weights) = weights.first_chunk::<AT_ONCE>() {
+                    (0..AT_ONCE).for_each(|k| sums[k] += deviation * weights[k]);
+                } else {
+                    sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += deviation * weight);
+                }
+            }
+            for (value, sum) in out.iter_mut().zip(sums) {
+                *value = finite_or(f64::from(centre) + f64::from(sum), centre);
             }
         }
-        out.iter_mut().for_each(|v| *v = finite_or(f64::from(centre) + f64::from(*v), centre));
     }
 }
 
@@ -336,7 +355,7 @@ mod tests {
         truth: impl Fn(f64, f64) -> f64,
         ring: usize,
     ) -> (f64, f64) {
-        let spline = ThinPlate::new(rows, cols, scale);
+        let spline = ThinPlate::new(rows, cols, scale, Path::widest());
         let filled = spline.filled(values, &Cancel::new()).unwrap().unwrap();
         let mut scratch = Scratch::default();
         let mut out = vec![0.0; scale * scale];
@@ -400,7 +419,7 @@ mod tests {
                     if hole { f32::NAN } else { 3.0 + a * r as f32 + b * c as f32 }
                 })
                 .collect();
-            let spline = ThinPlate::new(rows, cols, 5);
+            let spline = ThinPlate::new(rows, cols, 5, Path::widest());
             let filled = spline.filled(&values, &Cancel::new()).unwrap().unwrap();
             let mut out = vec![0.0; 25];
             let mut scratch = Scratch::default();
@@ -420,7 +439,7 @@ mod tests {
     #[test]
     fn a_constant_stays_one_and_nothing_valid_gives_nothing() {
         for (rows, cols) in [(1, 1), (1, 5), (20, 20)] {
-            let spline = ThinPlate::new(rows, cols, 4);
+            let spline = ThinPlate::new(rows, cols, 4, Path::widest());
             let mut values = vec![0.37; rows * cols];
             values[0] = if rows > 1 { f32::NAN } else { 0.37 };
             let filled = spline.filled(&values, &Cancel::new()).unwrap().unwrap();
@@ -434,8 +453,27 @@ mod tests {
     }
 
     #[test]
+    fn wider_vectors_change_nothing() {
+        let (rows, cols) = (19, 18);
+        let values = nodes(rows, cols, 8);
+        for scale in [3, 4, 16] {
+            let [narrow, wide] = [Path::Baseline, Path::widest()].map(|path| {
+                let spline = ThinPlate::new(rows, cols, scale, path);
+                let mut out = vec![0.0; scale * scale];
+                let mut bits = Vec::new();
+                for at in 0..rows * cols {
+                    spline.predict(&values, (at / cols, at % cols), &mut out, &mut Scratch::default());
+                    bits.extend(out.iter().map(|v| v.to_bits()));
+                }
+                bits
+            });
+            assert!(narrow == wide, "scale {scale}");
+        }
+    }
+
+    #[test]
     fn a_lone_value_fills_what_is_near_and_the_mean_the_rest() {
-        let spline = ThinPlate::new(1, 12, 2);
+        let spline = ThinPlate::new(1, 12, 2, Path::widest());
         let mut values = [f32::NAN; 12];
         values[0] = 1.0;
         values[11] = 3.0;

@@ -19,7 +19,7 @@ use std::ops::Range;
 
 use super::rules::LEAST_DISTANCE;
 use crate::blocks::aligned::Aligned;
-use crate::blocks::simd::{Path, Portable, Simd};
+use crate::blocks::simd::{Baseline, Path, Simd};
 
 /// Similar pixels that have a subtotal of their own.
 pub const CHUNK: usize = 160;
@@ -458,7 +458,7 @@ macro_rules! on_vectors {
                     Path::Avx2 => avx2($($arg),*),
                     #[cfg(target_arch = "x86_64")]
                     Path::Avx512 => avx512($($arg),*),
-                    _ => $body(Portable, $($arg),*),
+                    _ => $body(Baseline, $($arg),*),
                 }
             }
         }

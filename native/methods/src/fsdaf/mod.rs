@@ -208,7 +208,7 @@ impl Plan for Planned {
         let (rows, cols, scale) = (self.grid.rows, self.grid.cols, self.grid.scale);
         let spatial = match self.parameters.spatial_prediction {
             SpatialPrediction::ThinPlate => {
-                let spline = ThinPlate::new(rows, cols, scale);
+                let spline = ThinPlate::new(rows, cols, scale, self.search().path());
                 let nodes = bands().map(|values| spline.filled(&values, exec.cancel)).collect::<Result<_>>()?;
                 Spatial::ThinPlate(spline, nodes)
             }

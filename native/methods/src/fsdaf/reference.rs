@@ -16,6 +16,7 @@ use crate::blocks::coarse_grid::CoarseGrid;
 use crate::blocks::linear_system::Lu;
 use crate::blocks::pair_order::nearest_first;
 use crate::blocks::pixel_sample::{PixelSample, MOST_PIXELS};
+use crate::blocks::simd::Path;
 use crate::blocks::thin_plate::ThinPlate;
 use crate::cases::Problem;
 
@@ -249,7 +250,7 @@ fn of_pair(
         // Eq. 10 to 13
         let nodes: Vec<f64> = c2.index_axis(Axis(0), b).iter().copied().collect();
         let single: Vec<f32> = nodes.iter().map(|v| *v as f32).collect();
-        let filled = ThinPlate::new(grid.rows, grid.cols, grid.scale).filled(&single, &cancel)?.unwrap_or(single);
+        let filled = ThinPlate::new(grid.rows, grid.cols, grid.scale, Path::Baseline).filled(&single, &cancel)?.unwrap_or(single);
         let filled: Vec<f64> = nodes.iter().zip(filled).map(|(v, f)| if v.is_nan() { f64::from(f) } else { *v }).collect();
         let spline = thin_plate(grid, &filled);
         // smallest and largest value of the target

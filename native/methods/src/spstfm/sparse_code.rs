@@ -15,7 +15,7 @@
 use stfusion_core::{Cancel, Result};
 
 use super::vectors::add_scaled;
-use crate::blocks::simd::Path;
+use crate::blocks::simd::{widened, Path};
 
 /// A joining atom must have at least this part of its squared length outside the span of the others.
 const COLLINEAR: f64 = 1e-10;
@@ -140,18 +140,7 @@ impl Coder {
 
     /// Codes `signal` (one value per pixel, finite). Read the code with [`Coder::atoms`] and [`Coder::coefficients`].
     pub fn code(&mut self, book: &Codebook, signal: &[f64], rule: Rule) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            #[target_feature(enable = "avx2")]
-            fn wide(coder: &mut Coder, book: &Codebook, signal: &[f64], rule: Rule) {
-                coder.code_in_place(book, signal, rule);
-            }
-            if self.path != Path::Baseline && Path::Avx2.is_available() {
-                // SAFETY: the processor has AVX2.
-                return unsafe { wide(self, book, signal, rule) };
-            }
-        }
-        self.code_in_place(book, signal, rule);
+        widened(self.path, || self.code_in_place(book, signal, rule));
     }
 
     /// The atoms of the last code.

@@ -17,7 +17,7 @@ use stfusion_core::{Cancel, Result};
 use super::dictionary::{DictionaryPair, Samples};
 use super::sparse_code::{Codebook, Coder, Rule};
 use super::vectors::{add_scaled, dot, normalise};
-use crate::blocks::simd::Path;
+use crate::blocks::simd::{widened, Path};
 
 /// How long training goes on, and with which codes.
 #[derive(Debug, Clone, Copy)]
@@ -248,19 +248,7 @@ const POWER_TOLERANCE: f64 = 1e-18;
 /// Turns `direction` into the right singular vector of the largest singular value of `rows`, by power iteration from where it
 /// is, so that its sign stays; false, and any direction, where all rows are zero.
 fn largest_direction(path: Path, rows: &[f64], direction: &mut [f64], square: &mut Vec<f64>, image: &mut Vec<f64>) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2")]
-        fn wide(rows: &[f64], direction: &mut [f64], square: &mut Vec<f64>, image: &mut Vec<f64>) -> bool {
-            power_iteration(rows, direction, square, image)
-        }
-        if path != Path::Baseline && Path::Avx2.is_available() {
-            // SAFETY: the processor has AVX2.
-            return unsafe { wide(rows, direction, square, image) };
-        }
-    }
-    let _ = path;
-    power_iteration(rows, direction, square, image)
+    widened(path, || power_iteration(rows, direction, square, image))
 }
 
 #[inline(always)]

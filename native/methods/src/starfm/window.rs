@@ -32,7 +32,7 @@ use std::ops::Range;
 use stfusion_core::{Cancel, Result};
 
 use crate::blocks::aligned::Aligned;
-use crate::blocks::simd::{Path, Portable, Simd};
+use crate::blocks::simd::{Baseline, Path, Simd};
 
 /// Key of what similarity is judged by.
 pub const KEY: usize = 0;
@@ -313,7 +313,7 @@ pub fn add_pair(path: Path, samples: &Samples, tests: &Tests, out: &mut Outputs,
                 Path::Avx2 => add_rows_avx2(samples, tests, row, out),
                 #[cfg(target_arch = "x86_64")]
                 Path::Avx512 => add_rows_avx512(samples, tests, row, out),
-                _ => add_rows_as::<_, { BASELINE.0 }, { BASELINE.1 }>(Portable, samples, tests, row, out),
+                _ => add_rows_as::<_, { BASELINE.0 }, { BASELINE.1 }>(Baseline, samples, tests, row, out),
             }
         }
     }

@@ -24,7 +24,7 @@ use stfusion_core::{Cancel, Region, Result};
 
 use self::kernel::{Lists, Notes, Sources, Sweep, LANES, V};
 use crate::blocks::aligned::Aligned;
-use crate::blocks::simd::{Path, Portable, Simd};
+use crate::blocks::simd::{Baseline, Path, Simd};
 
 pub use means::weighted_means;
 pub use sample::Sample;
@@ -153,6 +153,11 @@ impl Search {
         assert_eq!(law.factors.len(), self.window.offsets().len(), "every position of the window has a factor");
         self.law = Some(law);
         self
+    }
+
+    /// The vectors that it uses.
+    pub fn path(&self) -> Path {
+        self.path
     }
 
     /// The window.
@@ -334,7 +339,7 @@ impl Block {
                 Path::Avx2 => choose_avx2(self, search, row),
                 #[cfg(target_arch = "x86_64")]
                 Path::Avx512 => choose_avx512(self, search, row),
-                _ => choose_with(Portable, self, search, row),
+                _ => choose_with(Baseline, self, search, row),
             }
         }
     }

@@ -8,14 +8,35 @@
 //! elsewhere, so sums differ between paths in the last bits.
 
 pub mod path;
+#[cfg(any(test, not(target_arch = "x86_64")))]
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub use path::Path;
-pub use portable::Portable;
+#[cfg(not(target_arch = "x86_64"))]
+pub use portable::Portable as Baseline;
 #[cfg(target_arch = "x86_64")]
-pub use x86::{Avx2, Avx512};
+pub use x86::{Avx2, Avx512, Sse2 as Baseline};
+
+/// Runs plain loops with the wider vectors that `path` allows. Their results do not depend on the path: the compiler never fuses
+/// or reorders floating-point operations. What `work` calls must be inlined into it to be widened.
+#[inline]
+pub fn widened<R>(path: Path, work: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2")]
+        fn wide<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        if path != Path::Baseline && Path::Avx2.is_available() {
+            // SAFETY: the processor has AVX2.
+            return unsafe { wide(work) };
+        }
+    }
+    let _ = path;
+    work()
+}
 
 /// Operations on vectors of [`Simd::WIDTH`] values.
 pub trait Simd: Copy {
@@ -84,4 +105,83 @@ pub trait Simd: Copy {
     /// # Safety
     /// [`Simd::WIDTH`] values must be writable at `to`; no alignment is needed.
     unsafe fn store(self, to: *mut f32, a: Self::V);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::portable::Portable;
+    use super::*;
+
+    /// Every operation on the first lanes of `f` and `i`: what each lane becomes.
+    fn outcomes<X: Simd>(x: X, f: &[[f32; 16]; 4], i: &[[i32; 16]; 3]) -> Vec<Vec<u32>> {
+        // SAFETY: every array has at least as many lanes as the widest vector.
+        let (a, b, c, d) =
+            unsafe { (x.load(f[0].as_ptr()), x.load(f[1].as_ptr()), x.load(f[2].as_ptr()), x.load(f[3].as_ptr())) };
+        // SAFETY: as above.
+        let (p, q, r) = unsafe { (x.load_int(i[0].as_ptr()), x.load_int(i[1].as_ptr()), x.load_int(i[2].as_ptr())) };
+        let lanes = |v: X::V| {
+            let mut out = [0.0f32; 16];
+            // SAFETY: as above.
+            unsafe { x.store(out.as_mut_ptr(), v) };
+            out[..X::WIDTH].iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+        };
+        let truths = |m: X::M| (0..X::WIDTH).map(|lane| x.bits(m) >> lane & 1).collect::<Vec<_>>();
+        let less = x.less(a, b);
+        vec![
+            lanes(x.splat(f[0][0])),
+            lanes(x.add(a, b)),
+            lanes(x.sub(a, b)),
+            lanes(x.mul(a, b)),
+            lanes(x.min(a, b)),
+            lanes(x.max(a, b)),
+            lanes(x.abs(a)),
+            lanes(x.mul_add(a, b, c)),
+            lanes(x.mul_add_where(less, a, b, c)),
+            lanes(x.select(less, c, d)),
+            lanes(x.keep_where(less, c)),
+            truths(x.every()),
+            truths(less),
+            truths(x.and_less(less, c, d)),
+            truths(x.and_either_less(less, b, c, c, d)),
+            truths(x.wrapped_more(p, q, r)),
+            truths(x.and_wrapped_more(less, p, q, x.splat_int(i[2][0]))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_path_does_what_plain_rust_does(
+            f in prop::array::uniform4(prop::array::uniform16(-8i8..8)), i in prop::array::uniform3(prop::array::uniform16(any::<i32>())),
+        ) {
+            // small whole numbers: fused and separate rounding give the same
+            let f = f.map(|lanes| lanes.map(f32::from));
+            let compare = |name: &str, width: usize, got: Vec<Vec<u32>>| {
+                for first in (0..width).step_by(Portable::WIDTH) {
+                    let floats = f.map(|mut lanes| { lanes.rotate_left(first); lanes });
+                    let integers = i.map(|mut lanes| { lanes.rotate_left(first); lanes });
+                    let expected = outcomes(Portable, &floats, &integers);
+                    for (op, (got, expected)) in got.iter().zip(&expected).enumerate() {
+                        // numbers that are the same for all lanes come from the first one
+                        if matches!(op, 0 | 16) && first > 0 { continue }
+                        prop_assert_eq!(&got[first..first + Portable::WIDTH], &expected[..], "{}, operation {}", name, op);
+                    }
+                }
+                Ok(())
+            };
+            compare("baseline", Baseline::WIDTH, outcomes(Baseline, &f, &i))?;
+            #[cfg(target_arch = "x86_64")]
+            {
+                if Path::Avx2.is_available() {
+                    // SAFETY: the processor has AVX2 and FMA.
+                    compare("avx2", Avx2::WIDTH, outcomes(unsafe { Avx2::new() }, &f, &i))?;
+                }
+                if Path::Avx512.is_available() {
+                    // SAFETY: the processor has AVX-512F.
+                    compare("avx512", Avx512::WIDTH, outcomes(unsafe { Avx512::new() }, &f, &i))?;
+                }
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Portable, Simd};
+use super::{Baseline, Simd};
 
 /// A set of instructions that kernels are compiled for, from the plainest to the widest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,7 +38,7 @@ impl Path {
             Path::Avx2 => super::Avx2::WIDTH,
             #[cfg(target_arch = "x86_64")]
             Path::Avx512 => super::Avx512::WIDTH,
-            _ => Portable::WIDTH,
+            _ => Baseline::WIDTH,
         }
     }
 

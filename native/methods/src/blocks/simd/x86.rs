@@ -1,8 +1,119 @@
-//! AVX2 with fused multiply-add (8 lanes) and AVX-512F (16 lanes).
+//! SSE2 (4 lanes), AVX2 with fused multiply-add (8 lanes) and AVX-512F (16 lanes).
 
 use std::arch::x86_64::*;
 
 use super::Simd;
+
+/// SSE2, which every x86-64 processor has.
+#[derive(Debug, Clone, Copy)]
+pub struct Sse2;
+
+/// An operation on registers, which a token allows.
+macro_rules! allowed {
+    ($e:expr) => {
+        // SAFETY: the token `self` exists, so the processor has the instructions; no memory is touched.
+        unsafe { $e }
+    };
+}
+
+impl Simd for Sse2 {
+    const WIDTH: usize = 4;
+    type V = __m128;
+    type I = __m128i;
+    type M = __m128;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::V {
+        allowed!(_mm_set1_ps(value))
+    }
+    #[inline(always)]
+    fn splat_int(self, value: i32) -> Self::I {
+        allowed!(_mm_set1_epi32(value))
+    }
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm_sub_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm_min_ps(a, b))
+    }
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm_max_ps(a, b))
+    }
+    #[inline(always)]
+    fn abs(self, a: Self::V) -> Self::V {
+        allowed!(_mm_andnot_ps(_mm_set1_ps(-0.0), a))
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        allowed!(_mm_add_ps(_mm_mul_ps(a, b), c))
+    }
+    #[inline(always)]
+    fn wrapped_more(self, a: Self::I, b: Self::I, c: Self::I) -> Self::M {
+        allowed!(_mm_castsi128_ps(_mm_cmpgt_epi32(_mm_add_epi32(a, b), c)))
+    }
+    #[inline(always)]
+    fn and_wrapped_more(self, m: Self::M, a: Self::I, b: Self::I, c: Self::I) -> Self::M {
+        allowed!(_mm_and_ps(m, _mm_castsi128_ps(_mm_cmpgt_epi32(_mm_add_epi32(a, b), c))))
+    }
+    #[inline(always)]
+    fn every(self) -> Self::M {
+        allowed!(_mm_castsi128_ps(_mm_set1_epi32(-1)))
+    }
+    #[inline(always)]
+    fn bits(self, m: Self::M) -> u32 {
+        allowed!(_mm_movemask_ps(m)) as u32
+    }
+    #[inline(always)]
+    fn less(self, a: Self::V, b: Self::V) -> Self::M {
+        allowed!(_mm_cmplt_ps(a, b))
+    }
+    #[inline(always)]
+    fn and_less(self, m: Self::M, a: Self::V, b: Self::V) -> Self::M {
+        allowed!(_mm_and_ps(m, _mm_cmplt_ps(a, b)))
+    }
+    #[inline(always)]
+    fn and_either_less(self, m: Self::M, a: Self::V, b: Self::V, c: Self::V, d: Self::V) -> Self::M {
+        allowed!(_mm_and_ps(m, _mm_or_ps(_mm_cmplt_ps(a, b), _mm_cmplt_ps(c, d))))
+    }
+    #[inline(always)]
+    fn mul_add_where(self, m: Self::M, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        allowed!(_mm_and_ps(m, _mm_add_ps(_mm_mul_ps(a, b), c)))
+    }
+    #[inline(always)]
+    fn select(self, m: Self::M, a: Self::V, b: Self::V) -> Self::V {
+        allowed!(_mm_or_ps(_mm_and_ps(m, a), _mm_andnot_ps(m, b)))
+    }
+    #[inline(always)]
+    fn keep_where(self, m: Self::M, a: Self::V) -> Self::V {
+        allowed!(_mm_and_ps(m, a))
+    }
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::V {
+        // SAFETY: the caller gives WIDTH readable values.
+        unsafe { _mm_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn load_int(self, from: *const i32) -> Self::I {
+        // SAFETY: the caller gives WIDTH readable values.
+        unsafe { _mm_loadu_si128(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, a: Self::V) {
+        // SAFETY: the caller gives WIDTH writable values.
+        unsafe { _mm_storeu_ps(to, a) }
+    }
+}
 
 /// AVX2 and FMA are available.
 #[derive(Debug, Clone, Copy)]
@@ -32,14 +143,6 @@ impl Avx512 {
     pub unsafe fn new() -> Self {
         Avx512(())
     }
-}
-
-/// An operation on registers, which a token allows.
-macro_rules! allowed {
-    ($e:expr) => {
-        // SAFETY: the token `self` exists, so the processor has the instructions; no memory is touched.
-        unsafe { $e }
-    };
 }
 
 impl Simd for Avx2 {
