@@ -1,6 +1,7 @@
 //! What several methods share, one concept a file.
 
 pub mod aligned;
+pub mod border;
 pub mod bounded_least_squares;
 pub mod box_sums;
 pub mod class_means;

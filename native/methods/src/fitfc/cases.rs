@@ -14,6 +14,7 @@ pub const SETTINGS: &[(&str, &[(&str, &str)])] = &[
     ("regression alone", &[("neighbours", "1"), ("residual", "false"), ("regression_window", "3")]),
     ("one band decides", &[("similarity_bands", "2"), ("neighbours", "9"), ("window", "7"), ("scale", "3")]),
     ("author's order", &[("ties", "columns"), ("neighbours", "4"), ("window", "9"), ("regression_window", "5")]),
+    ("repeated border", &[("border", "replicate"), ("neighbours", "9"), ("window", "9")]),
     ("near", &[("spatial_importance", "0.5"), ("neighbours", "20"), ("window", "15")]),
     ("each coarse pixel alone", &[("regression_window", "1"), ("neighbours", "5"), ("window", "5")]),
     ("fine regression", &[("regression", "fine"), ("regression_window", "1.6"), ("neighbours", "10"), ("window", "9")]),

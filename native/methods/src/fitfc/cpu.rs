@@ -1,11 +1,14 @@
 //! Fit-FC on the CPU: regression and residual of a tile, then the mean over similar pixels, pair by pair until nothing is missing.
 
+use std::borrow::Cow;
+
 use ndarray::{s, Array2, Array3, ArrayView3};
 use stfusion_core::method::{Fallback, PairTile, TileIn, TileOut};
 use stfusion_core::{Error, Exec, Region, Result};
 
 use super::coarse::Fitted;
 use super::fine;
+use super::parameters::Border;
 use super::residual::Residual;
 use crate::blocks::box_sums::{self, RimmedPlane};
 use crate::blocks::coarse_grid::CoarseGrid;
@@ -47,6 +50,8 @@ pub struct Job {
     pub weights: Vec<f32>,
     /// Bands by which pixels are compared, counted from 0.
     pub similarity_bands: Vec<usize>,
+    /// What the window of similar pixels does at the border of the scene.
+    pub border: Border,
     /// Rows and columns of the scene.
     pub scene: (usize, usize),
 }
@@ -158,24 +163,29 @@ fn fit(job: &Job, lines: &PairLines, images: &Images<'_, '_>, exec: &Exec<'_>) -
 
 /// Fills what `out` still misses with means over similar pixels (equations 3 to 6, and 8).
 fn average(job: &Job, fit: &Fit, images: &Images<'_, '_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
-    let (tile, padded) = (images.tile, images.tile.padded);
-    let predicted: Vec<&[f32]> = (0..images.bands()).map(|band| images.band(&fit.predicted, band)).collect();
-    let planes = Planes {
-        rows: padded.rows,
-        cols: padded.cols,
-        compared: job.similarity_bands.iter().map(|&band| Plane::plain(images.band(images.fine, band))).collect(),
-        required: predicted.clone(),
+    let tile = images.tile;
+    let rim = match job.border {
+        Border::Clip => Rim::default(),
+        Border::Replicate => Rim::missing(tile, job.search.window().half()),
     };
-    let inner = Region { row: tile.row_offset(), col: tile.col_offset(), ..tile.region };
+    let with_rim = |plane| rim.filled(plane, tile.padded);
+    let predicted: Vec<_> = (0..images.bands()).map(|band| with_rim(images.band(&fit.predicted, band))).collect();
+    let predicted: Vec<&[f32]> = predicted.iter().map(|plane| &plane[..]).collect();
+    let compared: Vec<_> = job.similarity_bands.iter().map(|&band| with_rim(images.band(images.fine, band))).collect();
+    let (rows, cols) = rim.around(tile.padded);
+    let planes =
+        Planes { rows, cols, compared: compared.iter().map(|plane| Plane::plain(plane)).collect(), required: predicted.clone() };
+    let inner = Region { row: tile.row_offset() + rim.top, col: tile.col_offset() + rim.left, ..tile.region };
     let fractions = match &out.support {
-        Some(_) => Some(valid_fractions(job, &predicted, tile, exec)?),
+        Some(_) => Some(valid_fractions(job, &fit.predicted, tile, exec)?),
         None => None,
     };
-    let steps = job.search.window().steps(padded.cols);
+    let steps = job.search.window().steps(cols);
     let mut means = vec![f32::NAN; predicted.len()];
     job.search.each(&planes, inner, exec.cancel, |chosen| {
         for (col, samples) in chosen.iter() {
-            let at = chosen.row * padded.cols + col;
+            let at = chosen.row * cols + col;
+            let in_fit = (chosen.row - rim.top) * tile.padded.cols + col - rim.left;
             let place = (chosen.row - inner.row, col - inner.col);
             weighted_means(samples, at, &steps, |s| job.weights[s.position()], &predicted, &mut means);
             let mut filled = false;
@@ -190,7 +200,7 @@ fn average(job: &Job, fit: &Fit, images: &Images<'_, '_>, out: &mut TileOut<'_>,
                 support.similar_pixels[place] = samples.len() as f32;
                 support.valid_fraction[place] = fractions[place];
                 let number = &mut support.fallback[place];
-                *number = number.max(fit.fallback[at]);
+                *number = number.max(fit.fallback[in_fit]);
                 if samples.is_empty() {
                     Fallback::FewSimilar.mark(number);
                 }
@@ -199,8 +209,50 @@ fn average(job: &Job, fit: &Fit, images: &Images<'_, '_>, out: &mut TileOut<'_>,
     })
 }
 
+/// Rows and columns around the images of a tile that lie outside the scene.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Rim {
+    top: usize,
+    left: usize,
+    bottom: usize,
+    right: usize,
+}
+
+impl Rim {
+    /// What the windows of the tile's pixels have beyond the images.
+    fn missing(tile: &TileIn<'_>, half: usize) -> Rim {
+        let beyond =
+            |before: usize, length: usize, of: usize| (half.saturating_sub(before), half.saturating_sub(of - before - length));
+        let (top, bottom) = beyond(tile.row_offset(), tile.region.rows, tile.padded.rows);
+        let (left, right) = beyond(tile.col_offset(), tile.region.cols, tile.padded.cols);
+        Rim { top, left, bottom, right }
+    }
+
+    /// Rows and columns of the images with the rim.
+    fn around(self, padded: Region) -> (usize, usize) {
+        (self.top + padded.rows + self.bottom, self.left + padded.cols + self.right)
+    }
+
+    /// A plane with the rim, into which the pixels at its border are copied.
+    fn filled(self, plane: &[f32], padded: Region) -> Cow<'_, [f32]> {
+        if self == Rim::default() {
+            return Cow::Borrowed(plane);
+        }
+        let (rows, cols) = self.around(padded);
+        let mut filled = Vec::with_capacity(rows * cols);
+        for row in 0..rows {
+            let row = row.saturating_sub(self.top).min(padded.rows - 1);
+            let line = &plane[row * padded.cols..][..padded.cols];
+            filled.extend(std::iter::repeat_n(line[0], self.left));
+            filled.extend_from_slice(line);
+            filled.extend(std::iter::repeat_n(line[padded.cols - 1], self.right));
+        }
+        Cow::Owned(filled)
+    }
+}
+
 /// Share of the pixels inside the scene that are predicted in every band, in the window of every pixel of a tile.
-fn valid_fractions(job: &Job, predicted: &[&[f32]], tile: &TileIn<'_>, exec: &Exec<'_>) -> Result<Array2<f32>> {
+fn valid_fractions(job: &Job, predicted: &[f32], tile: &TileIn<'_>, exec: &Exec<'_>) -> Result<Array2<f32>> {
     let half = job.search.window().half();
     let Region { rows, cols, .. } = tile.region;
     let (width, padded) = (cols + 2 * half, tile.padded);
@@ -208,7 +260,10 @@ fn valid_fractions(job: &Job, predicted: &[&[f32]], tile: &TileIn<'_>, exec: &Ex
     for (i, value) in rimmed.iter_mut().enumerate() {
         let row = (tile.row_offset() + i / width).wrapping_sub(half);
         let col = (tile.col_offset() + i % width).wrapping_sub(half);
-        if row < padded.rows && col < padded.cols && predicted.iter().all(|p| !p[row * padded.cols + col].is_nan()) {
+        if row < padded.rows
+            && col < padded.cols
+            && predicted.chunks_exact(padded.pixels()).all(|p| !p[row * padded.cols + col].is_nan())
+        {
             *value = 0.0;
         }
     }

@@ -9,7 +9,7 @@
 //! ```
 //! The sums over F_RM and r are one sum over F_RM + r. A variant fits lines to fine pixels, as ImageFusion does.
 //!
-//! Edges: windows end at the border of the scene. A pixel is predicted where its F1, C1 and C2 are valid, from the pair nearest in time
+//! Edges: windows end at the border of the scene, unless it is asked to be repeated. A pixel is predicted where its F1, C1 and C2 are valid, from the pair nearest in time
 //! for which they are. A neighbour counts where all of its bands are predicted. A pixel that is invalid in one of the similarity bands
 //! keeps F_RM + r. Where C1 does not vary, a is 1.
 
@@ -34,7 +34,7 @@ use crate::blocks::nearest::{Norm, Search, Window};
 use crate::blocks::pair_order;
 use crate::blocks::simd::Path;
 use cpu::{Lines, PairLines};
-use parameters::{Regression, Ties};
+use parameters::{Border, Regression, Ties};
 use residual::Residual;
 
 pub use parameters::Parameters;
@@ -169,8 +169,8 @@ impl Plan for Planned {
         let rim = if self.parameters.regression == Regression::Fine { self.reach() } else { 0 };
         Cost {
             halo_px: self.half() + rim,
-            // predictions, interpolated residuals, fallbacks, and the support's layer of valid pixels
-            bytes_per_px: 8 * bands + 8,
+            // predictions, interpolated residuals, fallbacks, the support's layer of valid pixels, and copies with a repeated border
+            bytes_per_px: if self.parameters.border == Border::Replicate { 16 } else { 8 } * bands + 8,
             fixed_bytes: self.search(Path::Baseline).bytes(self.similarity_bands().len()),
             prepared_bytes: pairs * bands * cells * (size_of::<coarse::Fitted>() + size_of::<f32>()),
         }
@@ -201,6 +201,7 @@ impl Plan for Planned {
             weights: search.window().table(|d| (1.0 / (1.0 + d / importance)) as f32),
             search,
             similarity_bands: self.similarity_bands(),
+            border: self.parameters.border,
             scene: (self.scene.rows, self.scene.cols),
         };
         Ok(Box::new(Ready { job, derived }))

@@ -22,6 +22,16 @@ choices! {
     }
 }
 
+choices! {
+    /// What the window of similar pixels does at the border of the scene.
+    pub enum Border {
+        /// It ends there.
+        Clip = "clip": "The window ends at the border",
+        /// The pixels at the border are repeated outwards.
+        Replicate = "replicate": "Copies of the pixels at the border fill the window (the author's program)",
+    }
+}
+
 params! {
     /// Parameters of Fit-FC.
     pub struct Parameters {
@@ -69,6 +79,11 @@ params! {
             label: "Ties",
             help: "Which pixels are taken first of those that are equally similar, as is frequent among stored integers.",
             advanced: true, default: Ties::Nearest
+        },
+        border: choice(Border) {
+            label: "Border",
+            help: "What the window of similar pixels does at the border of the scene.",
+            advanced: true, default: Border::Clip
         },
     }
 }

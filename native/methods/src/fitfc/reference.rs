@@ -3,7 +3,7 @@
 use ndarray::{s, Array2, Array3, ArrayView2};
 
 use super::line::ROUNDING;
-use super::parameters::{Parameters, Regression, Ties};
+use super::parameters::{Border, Parameters, Regression, Ties};
 use crate::cases::{Problem, ProblemPair};
 
 /// A prediction with its support.
@@ -136,6 +136,13 @@ pub fn predict(parameters: &Parameters, problem: &Problem) -> Outcome {
         for at in (0..rows).flat_map(|r| (0..cols).map(move |c| (r, c))) {
             let around: Vec<(usize, usize)> =
                 window(at.0, half, rows).flat_map(|r| window(at.1, half, cols).map(move |c| (r, c))).collect();
+            // places of the window, which may lie outside the scene, and where their values are
+            let h = half as isize;
+            let places = (-h..=h).flat_map(|dy| (-h..=h).map(move |dx| (at.0 as isize + dy, at.1 as isize + dx)));
+            let within =
+                |(y, x): (isize, isize)| (y.clamp(0, rows as isize - 1) as usize, x.clamp(0, cols as isize - 1) as usize);
+            let scene = |(y, x): &(isize, isize)| (0..rows as isize).contains(y) && (0..cols as isize).contains(x);
+            let places: Vec<_> = places.filter(|place| parameters.border == Border::Replicate || scene(place)).collect();
             // Eq. 3: how little a pixel resembles the centre; in the arithmetic of the images, so that equal stays equal
             let unlike = |y: (usize, usize)| {
                 similarity.iter().fold(0.0f32, |sum, &b| {
@@ -143,17 +150,17 @@ pub fn predict(parameters: &Parameters, problem: &Problem) -> Outcome {
                     sum + d * d
                 })
             };
-            let square = |y: (usize, usize)| y.0.abs_diff(at.0).pow(2) + y.1.abs_diff(at.1).pow(2);
-            let rank = |y: (usize, usize)| match parameters.ties {
+            let square = |y: (isize, isize)| (y.0 - at.0 as isize).pow(2) + (y.1 - at.1 as isize).pow(2);
+            let rank = |y: (isize, isize)| match parameters.ties {
                 Ties::Nearest => (square(y), y.0, y.1),
                 Ties::Columns => (y.1, y.0, 0),
             };
-            let mut similar: Vec<_> =
-                around.iter().copied().filter(|&y| usable(y) && unlike(y).is_finite()).map(|y| (unlike(y), rank(y), y)).collect();
+            let counts = |y: &(isize, isize)| usable(within(*y)) && unlike(within(*y)).is_finite();
+            let mut similar: Vec<_> = places.iter().copied().filter(counts).map(|y| (unlike(within(y)), rank(y), y)).collect();
             similar.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
             similar.truncate(parameters.neighbours as usize);
             // Eq. 5 and 6: W = (1 / D) / Σ (1 / D), D = 1 + d / A
-            let weight = |y: (usize, usize)| 1.0 / (1.0 + (square(y) as f64).sqrt() / importance);
+            let weight = |y: (isize, isize)| 1.0 / (1.0 + (square(y) as f64).sqrt() / importance);
             let weights: f64 = similar.iter().map(|s| weight(s.2)).sum();
             let mut filled = false;
             for (b, plane) in predicted.iter().enumerate() {
@@ -162,7 +169,7 @@ pub fn predict(parameters: &Parameters, problem: &Problem) -> Outcome {
                     continue;
                 }
                 // Eq. 4 and 8
-                let mean = similar.iter().map(|s| weight(s.2) * plane[s.2]).sum::<f64>() / weights;
+                let mean = similar.iter().map(|s| weight(s.2) * plane[within(s.2)]).sum::<f64>() / weights;
                 *to = if similar.is_empty() { plane[at] } else { mean };
                 filled = true;
             }

@@ -6,7 +6,7 @@ use stfusion_core::method::Fallback;
 use stfusion_core::{Exec, Result};
 
 use super::contents::Contents;
-use super::parameters::Border;
+use crate::blocks::border::Border;
 use crate::blocks::bounded_least_squares::BoundedLeastSquares;
 use crate::blocks::classes::NO_CLASS;
 use crate::blocks::coarse_grid::CoarseGrid;

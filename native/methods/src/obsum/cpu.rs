@@ -5,7 +5,7 @@ use stfusion_core::method::{Fallback, TileIn, TileOut};
 use stfusion_core::{Error, Exec, Region, Result};
 
 use super::changes::ObjectValues;
-use super::parameters::Border;
+use crate::blocks::border::Border;
 use crate::blocks::box_sums::{add_valid_counts, RimmedPlane};
 use crate::blocks::cubic_spline::CubicSpline;
 use crate::blocks::nearest::{weighted_means, Plane, Planes, Sample, Search};

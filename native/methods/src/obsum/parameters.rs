@@ -2,26 +2,8 @@
 
 use stfusion_core::{choices, params};
 
+use crate::blocks::border::Border;
 use crate::blocks::classifiers::ClassifierKind;
-use crate::blocks::cubic_spline::reflected;
-
-choices! {
-    /// What happens where a window leaves the scene.
-    pub enum Border {
-        /// The scene continues as if mirrored.
-        Reflect = "reflect": "Mirror the scene at its border (the authors' program)",
-        /// The window is cut off.
-        Clip = "clip": "Take the part of the window inside the scene",
-    }
-}
-
-impl Border {
-    /// Places in `0..all` of the `count` ones from `first`, which may lie outside.
-    pub fn places(self, first: i64, count: usize, all: usize) -> impl Iterator<Item = usize> {
-        let inside = move |place: &i64| self == Border::Reflect || (0..all as i64).contains(place);
-        (first..first + count as i64).filter(inside).map(move |place| reflected(place, all))
-    }
-}
 
 choices! {
     /// What the residual of a coarse pixel is.

@@ -2,8 +2,9 @@
 
 use ndarray::{Array2, Array3};
 
-use super::parameters::{Border, Parameters, Residual};
+use super::parameters::{Parameters, Residual};
 use super::{limits, weight, LEAST_VALID};
+use crate::blocks::border::Border;
 use crate::blocks::bounded_least_squares::SMALLEST_RIDGE;
 use crate::blocks::linear_system::Lu;
 use crate::cases::Problem;

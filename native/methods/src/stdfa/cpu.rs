@@ -5,9 +5,9 @@ use stfusion_core::method::{Layer, Prepared, Scene};
 use stfusion_core::{Error, Exec, Result};
 
 use super::Parameters;
+use crate::blocks::border::Border;
 use crate::blocks::unmixing::assigned::Unmixing;
 use crate::blocks::unmixing::class_values::{Prior, Question};
-use crate::blocks::unmixing::windows::Border;
 
 /// Change of the class values from the day of every pair to the target day.
 ///

@@ -3,10 +3,10 @@
 use ndarray::{Array2, Array3, Axis};
 
 use super::Parameters;
+use crate::blocks::border::Border;
 use crate::blocks::unmixing::reference::{
     bounded_minimum, by_date, changed, joined, largest_radius, shares_of, similar, Cells, Equation,
 };
-use crate::blocks::unmixing::windows::Border;
 use crate::cases::Problem;
 
 /// Shares of counts of which, while the smallest share that is not 0 is below the threshold, it goes to the most similar class

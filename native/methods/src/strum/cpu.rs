@@ -5,9 +5,9 @@ use stfusion_core::method::{Layer, Prepared, Scene};
 use stfusion_core::{Exec, Result};
 
 use super::{Parameters, Solution};
+use crate::blocks::border::Border;
 use crate::blocks::unmixing::assigned::Unmixing;
 use crate::blocks::unmixing::class_values::{Prior, Question};
-use crate::blocks::unmixing::windows::Border;
 use crate::blocks::unmixing::Bounds;
 
 /// Changes of the classes from the day of every pair to the target day.

@@ -3,9 +3,9 @@
 use ndarray::{Array2, Array3, Axis};
 
 use super::{Parameters, Solution};
+use crate::blocks::border::Border;
 use crate::blocks::linear_system::Lu;
 use crate::blocks::unmixing::reference::{bounded_minimum, by_date, changed, joined, largest_radius, similar, Cells, Equation};
-use crate::blocks::unmixing::windows::Border;
 use crate::blocks::unmixing::Bounds;
 use crate::cases::Problem;
 use crate::stdfa::reference::merged;

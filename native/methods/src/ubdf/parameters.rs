@@ -2,8 +2,8 @@
 
 use stfusion_core::params;
 
+use crate::blocks::border::Border;
 use crate::blocks::classifiers::ClassifierKind;
-use crate::blocks::unmixing::windows::Border;
 use crate::blocks::unmixing::Bounds;
 
 params! {

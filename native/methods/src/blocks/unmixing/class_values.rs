@@ -15,7 +15,8 @@ use stfusion_core::method::Fallback;
 use stfusion_core::{Exec, Region, Result};
 
 use super::mixtures::Mixtures;
-use super::windows::{append_cells, largest_radius, Border};
+use super::windows::{append_cells, largest_radius};
+use crate::blocks::border::Border;
 use crate::blocks::bounded_least_squares::BoundedLeastSquares;
 
 /// What class values are drawn to.

@@ -3,7 +3,7 @@
 use ndarray::{Array2, Array3, ArrayView2};
 
 use super::mixtures::LEAST_VALID;
-use super::windows::Border;
+use crate::blocks::border::Border;
 use crate::blocks::bounded_least_squares::SMALLEST_RIDGE;
 use crate::blocks::linear_system::Lu;
 use crate::cases::Problem;

@@ -1,18 +1,7 @@
 //! Windows of coarse pixels around one of them.
 
-use stfusion_core::choices;
-
+use crate::blocks::border::Border;
 use crate::blocks::coarse_grid::CoarseGrid;
-
-choices! {
-    /// What a window does at the border of the scene.
-    pub enum Border {
-        /// It ends there.
-        Clip = "clip": "The window ends at the border",
-        /// The scene is mirrored.
-        Reflect = "reflect": "The coarse pixels inside count again for those outside, mirrored at the border pixel (the author's program)",
-    }
-}
 
 /// Appends the cells within `radius` of (row, col) to `cells`, row by row; a cell is `row * columns + col`. With reflection cells
 /// occur as often as they are mirrored, so that every window has the same number.
