@@ -3,17 +3,19 @@
 //! ```text
 //! registry of methods ──> spec.json, job.schema.json, docs/methods/
 //! clap::Command       ──> docs/reference/cli.md, docs/man/, docs/completions/
-//! C ABI crate         ──> include/stfusion/stfusion.h
+//! C ABI crate         ──> include/stfusion/stfusion.h ──> packaging/debian/libstfusion0.symbols
 //! python's _abi.py    ──> qgis_plugin/stfusion/abi.py
 //! ```
 //!
 //! Each file says in its first line that it is generated and by which command. The files are committed, and a test fails
-//! when one is stale. The same input gives the same bytes everywhere.
+//! when one is stale. The same input gives the same bytes everywhere. [`dist`] makes what is not committed: the source tarball.
 #![deny(missing_docs)]
 
+pub mod dist;
 mod header;
 mod pages;
 mod reference;
+mod symbols;
 
 use std::fs;
 use std::path::Path;
@@ -53,8 +55,10 @@ pub fn generated(root: &Path) -> Result<Vec<Generated>> {
     if std::env::var_os("STFUSION_PRESETS").is_some() {
         return Err("STFUSION_PRESETS is set, and its presets would get into spec.json: unset it".into());
     }
+    let header = header::generate(root)?;
     let mut files = vec![
-        Generated::new(header::PATH, header::generate(root)?),
+        symbols::list(root, &header)?,
+        Generated::new(header::PATH, header),
         Generated::new("qgis_plugin/stfusion/spec.json", marked_json(stfusion_engine::spec())),
         Generated::new("docs/job.schema.json", marked_json(stfusion_engine::job_schema())),
         Generated::new(PLUGIN_ABI, marked_copy(root, PYTHON_ABI)?),

@@ -1,13 +1,17 @@
 //! `cargo xtask`: see [`stfusion_xtask`].
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "cargo xtask gen [--check]
+use stfusion_xtask::dist;
+
+const USAGE: &str = "cargo xtask gen [--check] | dist [FOLDER] | notices FOLDER
 
   gen           write every generated file: C header, the plugin's spec.json and abi.py, job schema, reference, method pages,
-                man pages, completions
-  gen --check   write nothing, and fail when one of them is not what it would be";
+                man pages, completions, symbols of the Debian package
+  gen --check   write nothing, and fail when one of them is not what it would be
+  dist          pack HEAD, with every crate that it needs, into FOLDER (target/dist): the source tarball and its checksum
+  notices       write THIRD-PARTY-LICENSES and the bill of materials stfusion.cdx.json into FOLDER";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +25,9 @@ fn main() -> ExitCode {
             [] => Ok("Everything is up to date.".to_string()),
             files => Err(format!("Stale:\n  {}\nRun `{}`.", files.join("\n  "), stfusion_xtask::COMMAND)),
         }),
+        ["dist"] => packed(&root, &root.join("target/dist")),
+        ["dist", folder] => packed(&root, Path::new(folder)),
+        ["notices", folder] => dist::notices(&root, Path::new(folder)).map(|paths| written(&paths)),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -36,4 +43,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn packed(root: &Path, folder: &Path) -> stfusion_xtask::Result<String> {
+    dist::tarball(root, folder).map(|path| written(&[path]))
+}
+
+fn written(paths: &[PathBuf]) -> String {
+    let paths: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+    format!("Written:\n  {}", paths.join("\n  "))
 }
