@@ -82,16 +82,20 @@ set(CPACK_STFUSION_CONTROL_DIR "${CMAKE_CURRENT_BINARY_DIR}/debian")
 set(CPACK_STFUSION_NOTICES_DIR "${STFUSION_NOTICES_DIR}")
 set(CPACK_STFUSION_CHANGES "${CMAKE_CURRENT_SOURCE_DIR}/CHANGELOG.md")
 set(CPACK_STFUSION_LIBRARY_PACKAGE "${library_package}")
+# cpack can write it too, but for all components or none, and the driver is no library
+file(WRITE "${CPACK_STFUSION_CONTROL_DIR}/shlibs" "libstfusion ${abi_version} ${library_package} (>= ${PROJECT_VERSION})\n")
 
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME "${library_package}")
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_LIBRARY_PACKAGE_GENERATE_SHLIBS ON)
-set(CPACK_DEBIAN_LIBRARY_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
-set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA "${CPACK_STFUSION_CONTROL_DIR}/symbols;${debian_dir}/triggers")
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_MULTIARCH same)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA
+    "${CPACK_STFUSION_CONTROL_DIR}/symbols;${CPACK_STFUSION_CONTROL_DIR}/shlibs;${debian_dir}/triggers")
 set(CPACK_DEBIAN_LIBRARY_DESCRIPTION "Spatiotemporal fusion of satellite images (library)
-stfusion predicts a fine satellite image, such as one of Landsat or Sentinel-2, for a day on which only a coarse one exists, such as
-one of MODIS, VIIRS or Sentinel-3. It has STARFM, ESTARFM, Fit-FC, FSDAF and other methods, and baselines to compare them with.
+stfusion predicts a fine satellite image, such as one of Landsat or
+Sentinel-2, for a day on which only a coarse one exists, such as one of
+MODIS, VIIRS or Sentinel-3. It has STARFM, ESTARFM, Fit-FC, FSDAF and other
+methods, and baselines to compare them with.
 .
 This package holds the shared library, which has a C interface.")
 
@@ -101,27 +105,34 @@ set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "${library_package} (= ${debian_version})")
 # the static library needs it
 set(CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS libgdal-dev)
 set(CPACK_DEBIAN_DEV_DESCRIPTION "Spatiotemporal fusion of satellite images (development)
-stfusion predicts a fine satellite image for a day on which only a coarse one exists.
+stfusion predicts a fine satellite image for a day on which only a coarse
+one exists.
 .
-This package holds the headers for C and C++, the static library, and what pkg-config and CMake need to find them.")
+This package holds the headers for C and C++, the static library, and what
+pkg-config and CMake need to find them.")
 
 set(CPACK_DEBIAN_COMMAND_PACKAGE_NAME stfusion)
 set(CPACK_DEBIAN_COMMAND_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_COMMAND_PACKAGE_SUGGESTS "gdal-plugin-stfusion, qgis-plugin-stfusion")
 set(CPACK_DEBIAN_COMMAND_DESCRIPTION "Spatiotemporal fusion of satellite images (command)
-stfusion predicts a fine satellite image, such as one of Landsat or Sentinel-2, for a day on which only a coarse one exists, such as
-one of MODIS, VIIRS or Sentinel-3. It has STARFM, ESTARFM, Fit-FC, FSDAF and other methods, and baselines to compare them with.
+stfusion predicts a fine satellite image, such as one of Landsat or
+Sentinel-2, for a day on which only a coarse one exists, such as one of
+MODIS, VIIRS or Sentinel-3. It has STARFM, ESTARFM, Fit-FC, FSDAF and other
+methods, and baselines to compare them with.
 .
-This package holds the command, which fuses, assesses predictions and compares methods.")
+This package holds the command, which fuses, assesses predictions and
+compares methods.")
 
 set(CPACK_DEBIAN_DRIVER_PACKAGE_NAME gdal-plugin-stfusion)
 set(CPACK_DEBIAN_DRIVER_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_DRIVER_PACKAGE_DEPENDS "${gdal_package} (<< ${gdal_limit})")
 set(CPACK_DEBIAN_DRIVER_PACKAGE_SUGGESTS "gdal-bin, stfusion")
 set(CPACK_DEBIAN_DRIVER_DESCRIPTION "Spatiotemporal fusion of satellite images (GDAL driver)
-stfusion predicts a fine satellite image for a day on which only a coarse one exists.
+stfusion predicts a fine satellite image for a day on which only a coarse
+one exists.
 .
-This package holds a driver for GDAL, with which a fusion job is a raster that is computed as it is read.")
+This package holds a driver for GDAL, with which a fusion job is a raster
+that is computed as it is read.")
 
 set(CPACK_DEBIAN_QGIS_PACKAGE_NAME qgis-plugin-stfusion)
 set(CPACK_DEBIAN_QGIS_PACKAGE_ARCHITECTURE all)
@@ -130,8 +141,10 @@ set(CPACK_DEBIAN_QGIS_PACKAGE_DEPENDS
 set(CPACK_DEBIAN_QGIS_PACKAGE_RECOMMENDS gdal-plugin-stfusion)
 set(CPACK_DEBIAN_QGIS_PACKAGE_CONTROL_EXTRA "${debian_dir}/qgis/postinst;${debian_dir}/qgis/prerm")
 set(CPACK_DEBIAN_QGIS_DESCRIPTION "Spatiotemporal fusion of satellite images (QGIS plugin)
-stfusion predicts a fine satellite image for a day on which only a coarse one exists.
+stfusion predicts a fine satellite image for a day on which only a coarse
+one exists.
 .
-This package adds its methods, the assessment of predictions and the comparison of methods to the Processing toolbox of QGIS.")
+This package adds its methods, the assessment of predictions and the
+comparison of methods to the Processing toolbox of QGIS.")
 
 include(CPack)
