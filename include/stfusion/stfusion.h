@@ -5,7 +5,8 @@
  * The C interface of stfusion: spatiotemporal fusion of fine and coarse satellite images.
  *
  * - Functions that can fail return stf_status; the text of the failure is in stf_context_last_error and
- *   stf_context_last_hint. Outputs are the last arguments and are written only on success.
+ *   stf_context_last_hint. Outputs are the last arguments and are written only on success. Each of these functions can fail
+ *   with STF_STATUS_ARGUMENT and STF_STATUS_INTERNAL; which others it can fail with is said where it is declared.
  * - Handles come from this library and end with their _destroy function. Use a handle from one thread at a time; a
  *   second call at the same time is refused with STF_STATUS_ARGUMENT.
  * - Text is UTF-8 and ends with a zero byte. Text that is handed out is not freed; each function says how long it lives.
@@ -21,8 +22,11 @@
 
 /** Version of this header. */
 #define STF_VERSION "0.1.0"
+/** Its first number: changes that programs notice. */
 #define STF_VERSION_MAJOR 0
+/** Its second number: additions, and before 1.0.0 changes too. */
 #define STF_VERSION_MINOR 1
+/** Its third number: corrections. */
 #define STF_VERSION_PATCH 0
 
 /**
@@ -300,11 +304,15 @@ void stf_context_destroy(stf_context *context);
 /**
  * Sets the number of threads; 0, the default, means STFUSION_NUM_THREADS, else GDAL_NUM_THREADS, else as many as the
  * process may use.
+ *
+ * Fails with STF_STATUS_PARAMETER unless `threads` is between 0 and 1024.
  */
 stf_status stf_context_set_threads(stf_context *context, int32_t threads);
 
 /**
  * Sets the memory budget of a run in bytes; 0, the default, lets the library choose.
+ *
+ * Fails with STF_STATUS_PARAMETER for less than 1 MiB.
  */
 stf_status stf_context_set_memory(stf_context *context, uint64_t bytes);
 
@@ -337,16 +345,24 @@ stf_status stf_image_init(void *data, int32_t dtype, size_t bands, size_t rows, 
 
 /**
  * Makes a job that uses a method, such as "starfm". Destroy it with stf_job_destroy.
+ *
+ * Fails with STF_STATUS_PARAMETER for a method that does not exist.
  */
 stf_status stf_job_create(stf_context *context, const char *method, stf_job **out);
 
 /**
  * Reads a job from JSON text. Relative file names are resolved against `folder`; NULL leaves them as they are.
+ *
+ * Fails with STF_STATUS_JOB for text that is not a job, STF_STATUS_PARAMETER for a method or parameter that does not
+ * exist or a value that is not admitted.
  */
 stf_status stf_job_from_json(stf_context *context, const char *json, const char *folder, stf_job **out);
 
 /**
  * Reads a job from a file. Relative file names in it are resolved against its folder.
+ *
+ * Fails with STF_STATUS_READ when the file cannot be read, STF_STATUS_JOB for text that is not a job,
+ * STF_STATUS_PARAMETER for a method or parameter that does not exist or a value that is not admitted.
  */
 stf_status stf_job_from_file(stf_context *context, const char *path, stf_job **out);
 
@@ -357,16 +373,22 @@ void stf_job_destroy(stf_job *job);
 
 /**
  * Sets a parameter of the method, or an option of the job, that is a whole number (see stf_job_set_string).
+ *
+ * Fails with STF_STATUS_PARAMETER for a name that is not known or a value that is not admitted.
  */
 stf_status stf_job_set_int(stf_context *context, stf_job *job, const char *name, int64_t value);
 
 /**
  * Sets a parameter of the method, or an option of the job, that is a number (see stf_job_set_string).
+ *
+ * Fails with STF_STATUS_PARAMETER for a name that is not known or a value that is not admitted.
  */
 stf_status stf_job_set_double(stf_context *context, stf_job *job, const char *name, double value);
 
 /**
  * Sets a parameter of the method, or an option of the job, that is true (not 0) or false (0) (see stf_job_set_string).
+ *
+ * Fails with STF_STATUS_PARAMETER for a name that is not known or a value that is not admitted.
  */
 stf_status stf_job_set_bool(stf_context *context, stf_job *job, const char *name, int32_t value);
 
@@ -381,6 +403,8 @@ stf_status stf_job_set_bool(stf_context *context, stf_job *job, const char *name
  * bands ("[[1,1],[2,2]]": fine and coarse band, counted from 1), ignore_units (true or false).
  * Option of jobs in memory: coarse_scale (fine pixels per coarse-pixel side; needed when coarse images are resampled already).
  * An unknown name is an error whose hint lists the valid ones.
+ *
+ * Fails with STF_STATUS_PARAMETER for a name that is not known or a value that is not admitted.
  */
 stf_status stf_job_set_string(stf_context *context,
                               stf_job *job,
@@ -390,6 +414,9 @@ stf_status stf_job_set_string(stf_context *context,
 /**
  * Adds a pair of files: names that GDAL can open, and the day as "YYYY-MM-DD", or NULL to take it from names and metadata.
  * Pairs are counted from 0 in the order in which they are added.
+ *
+ * Fails with STF_STATUS_PARAMETER for a date that is none, STF_STATUS_JOB when the job has images in memory. Files are
+ * opened when the job runs.
  */
 stf_status stf_job_add_pair(stf_context *context,
                             stf_job *job,
@@ -420,6 +447,9 @@ stf_status stf_job_set_pair_objects(stf_context *context, stf_job *job, size_t p
 
 /**
  * Sets the day to predict ("YYYY-MM-DD", or NULL to take it from the name and metadata) and its coarse file.
+ *
+ * Fails with STF_STATUS_PARAMETER for a date that is none, STF_STATUS_JOB when the job has images in memory. Files are
+ * opened when the job runs.
  */
 stf_status stf_job_set_target(stf_context *context, stf_job *job, const char *date, const char *coarse);
 
@@ -431,6 +461,8 @@ stf_status stf_job_set_target_mask(stf_context *context, stf_job *job, const cha
 /**
  * The job as the text of a job file. Jobs of images in memory have none.
  * The text belongs to the context until it is destroyed or this function is called again.
+ *
+ * Fails with STF_STATUS_UNSUPPORTED when the images of the job lie in memory.
  */
 stf_status stf_job_to_json(stf_context *context, const stf_job *job, const char **out);
 
@@ -439,6 +471,8 @@ stf_status stf_job_to_json(stf_context *context, const stf_job *job, const char 
  * image has it too, or its rows and columns are those of the fine image divided by a whole number, the scale; then it is
  * aligned at the corner and resampled (coarse_resampling). The structures are copied; the pixels must stay in place,
  * unchanged, until the last run.
+ *
+ * Fails with STF_STATUS_PARAMETER for a date that is none, STF_STATUS_JOB when the job has files.
  */
 stf_status stf_job_add_pair_image(stf_context *context,
                                   stf_job *job,
@@ -457,7 +491,10 @@ stf_status stf_job_set_pair_class_image(stf_context *context, stf_job *job, size
 stf_status stf_job_set_pair_object_image(stf_context *context, stf_job *job, size_t pair, const stf_image *objects);
 
 /**
- * Sets the day to predict ("YYYY-MM-DD" or NULL) and its coarse image in memory, as in stf_job_add_pair_image. The structure is copied; the pixels must stay in place, unchanged, until the last run.
+ * Sets the day to predict ("YYYY-MM-DD" or NULL) and its coarse image in memory, as in stf_job_add_pair_image. The structure
+ * is copied; the pixels must stay in place, unchanged, until the last run.
+ *
+ * Fails with STF_STATUS_PARAMETER for a date that is none, STF_STATUS_JOB when the job has files.
  */
 stf_status stf_job_set_target_image(stf_context *context,
                                     stf_job *job,
@@ -467,6 +504,10 @@ stf_status stf_job_set_target_image(stf_context *context,
 /**
  * Runs a job of files: reads them, fuses, writes the output beside a record of what was done. `report` may be NULL;
  * otherwise destroy what it is set to with stf_report_destroy. Nothing is left under the output's name when it fails.
+ *
+ * Fails with every status but STF_STATUS_OK: STF_STATUS_JOB when parts of the job are missing, STF_STATUS_READ and
+ * STF_STATUS_DATA for images that cannot be opened or do not fit, STF_STATUS_WRITE and STF_STATUS_EXISTS for outputs,
+ * STF_STATUS_CANCELLED when the progress function said so.
  */
 stf_status stf_job_run(stf_context *context, const stf_job *job, stf_report **report);
 
@@ -475,6 +516,10 @@ stf_status stf_job_run(stf_context *context, const stf_job *job, stf_report **re
  * other image; whole numbers are rounded and saturated, and pixels that cannot be predicted become nodata (NaN without
  * one). `support` may be NULL; otherwise it has 5 bands: number of similar pixels, valid fraction, days to the nearest
  * pair, extrapolated (1) or not (0), number of the fallback (0: none). `report` may be NULL. When it fails, the outputs hold anything.
+ *
+ * Fails with STF_STATUS_JOB when images are missing or files, STF_STATUS_DATA for images that do not fit,
+ * STF_STATUS_PARAMETER, STF_STATUS_MEMORY, STF_STATUS_DEVICE, STF_STATUS_CANCELLED when the progress function said so,
+ * STF_STATUS_READ, STF_STATUS_WRITE and STF_STATUS_EXISTS for files that parameters name.
  */
 stf_status stf_job_run_image(stf_context *context,
                              const stf_job *job,
@@ -485,12 +530,17 @@ stf_status stf_job_run_image(stf_context *context,
 /**
  * What a job of files would do, without doing it: grids, dates, scale, warnings, memory, as JSON.
  * The text belongs to the context until it is destroyed or this function is called again.
+ *
+ * Fails with STF_STATUS_JOB when parts of the job are missing or its images lie in memory, STF_STATUS_READ and
+ * STF_STATUS_DATA for images that cannot be opened or do not fit, STF_STATUS_PARAMETER, STF_STATUS_MEMORY.
  */
 stf_status stf_job_inspect_json(stf_context *context, const stf_job *job, const char **out);
 
 /**
  * Size, bands, grid, type, scale, nodata and date of an image file as JSON. `name` is one that GDAL can open.
  * The text belongs to the context until it is destroyed or this function is called again.
+ *
+ * Fails with STF_STATUS_READ when the image cannot be opened, STF_STATUS_UNSUPPORTED in a build without GDAL.
  */
 stf_status stf_image_info_json(stf_context *context, const char *name, const char **out);
 
@@ -498,6 +548,9 @@ stf_status stf_image_info_json(stf_context *context, const char *name, const cha
  * Compares a prediction with the truth: accuracy per band and overall, and skill against the baselines, as JSON.
  * `request` is a JSON object with the images (prediction, truth) and, for the baselines, the pairs and the target.
  * The text belongs to the context until it is destroyed or this function is called again.
+ *
+ * Fails with STF_STATUS_JOB for a request that is none, STF_STATUS_READ and STF_STATUS_DATA for images that cannot be
+ * opened or do not fit, STF_STATUS_CANCELLED when the progress function said so.
  */
 stf_status stf_assess_json(stf_context *context, const char *request, const char **out);
 
@@ -510,6 +563,10 @@ stf_status stf_assess_json(stf_context *context, const char *request, const char
  * and parameters; by default every method that the pairs satisfy), report and csv (names of the HTML report and of the
  * table, which are written), overwrite, data_range.
  * The text belongs to the context until it is destroyed or this function is called again.
+ *
+ * Fails with STF_STATUS_JOB for options that are none, STF_STATUS_DATA when there are fewer pairs than a comparison
+ * needs or images do not fit, STF_STATUS_PARAMETER, STF_STATUS_READ, STF_STATUS_WRITE, STF_STATUS_EXISTS,
+ * STF_STATUS_MEMORY, STF_STATUS_CANCELLED when the progress function said so.
  */
 stf_status stf_job_compare_json(stf_context *context,
                                 const stf_job *job,

@@ -164,6 +164,8 @@ pub unsafe extern "C" fn stf_context_destroy(context: *mut stf_context) {
 
 /// Sets the number of threads; 0, the default, means STFUSION_NUM_THREADS, else GDAL_NUM_THREADS, else as many as the
 /// process may use.
+///
+/// Fails with STF_STATUS_PARAMETER unless `threads` is between 0 and 1024.
 #[no_mangle]
 pub unsafe extern "C" fn stf_context_set_threads(context: *mut stf_context, threads: i32) -> stf_status {
     with_context(context, |state| {
@@ -178,6 +180,8 @@ pub unsafe extern "C" fn stf_context_set_threads(context: *mut stf_context, thre
 }
 
 /// Sets the memory budget of a run in bytes; 0, the default, lets the library choose.
+///
+/// Fails with STF_STATUS_PARAMETER for less than 1 MiB.
 #[no_mangle]
 pub unsafe extern "C" fn stf_context_set_memory(context: *mut stf_context, bytes: u64) -> stf_status {
     with_context(context, |state| {

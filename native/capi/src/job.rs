@@ -246,6 +246,8 @@ fn with_job(context: *mut stf_context, job: *const stf_job, body: impl FnOnce(&m
 }
 
 /// Makes a job that uses a method, such as "starfm". Destroy it with stf_job_destroy.
+///
+/// Fails with STF_STATUS_PARAMETER for a method that does not exist.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_create(context: *mut stf_context, method: *const c_char, out: *mut *mut stf_job) -> stf_status {
     with_context(context, |_| {
@@ -259,6 +261,9 @@ pub unsafe extern "C" fn stf_job_create(context: *mut stf_context, method: *cons
 }
 
 /// Reads a job from JSON text. Relative file names are resolved against `folder`; NULL leaves them as they are.
+///
+/// Fails with STF_STATUS_JOB for text that is not a job, STF_STATUS_PARAMETER for a method or parameter that does not
+/// exist or a value that is not admitted.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_from_json(
     context: *mut stf_context,
@@ -276,6 +281,9 @@ pub unsafe extern "C" fn stf_job_from_json(
 }
 
 /// Reads a job from a file. Relative file names in it are resolved against its folder.
+///
+/// Fails with STF_STATUS_READ when the file cannot be read, STF_STATUS_JOB for text that is not a job,
+/// STF_STATUS_PARAMETER for a method or parameter that does not exist or a value that is not admitted.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_from_file(context: *mut stf_context, path: *const c_char, out: *mut *mut stf_job) -> stf_status {
     with_context(context, |_| {
@@ -301,6 +309,8 @@ pub unsafe extern "C" fn stf_job_destroy(job: *mut stf_job) {
 }
 
 /// Sets a parameter of the method, or an option of the job, that is a whole number (see stf_job_set_string).
+///
+/// Fails with STF_STATUS_PARAMETER for a name that is not known or a value that is not admitted.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_set_int(
     context: *mut stf_context,
@@ -313,6 +323,8 @@ pub unsafe extern "C" fn stf_job_set_int(
 }
 
 /// Sets a parameter of the method, or an option of the job, that is a number (see stf_job_set_string).
+///
+/// Fails with STF_STATUS_PARAMETER for a name that is not known or a value that is not admitted.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_set_double(
     context: *mut stf_context,
@@ -331,6 +343,8 @@ pub unsafe extern "C" fn stf_job_set_double(
 }
 
 /// Sets a parameter of the method, or an option of the job, that is true (not 0) or false (0) (see stf_job_set_string).
+///
+/// Fails with STF_STATUS_PARAMETER for a name that is not known or a value that is not admitted.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_set_bool(
     context: *mut stf_context,
@@ -352,6 +366,8 @@ pub unsafe extern "C" fn stf_job_set_bool(
 /// bands ("[[1,1],[2,2]]": fine and coarse band, counted from 1), ignore_units (true or false).
 /// Option of jobs in memory: coarse_scale (fine pixels per coarse-pixel side; needed when coarse images are resampled already).
 /// An unknown name is an error whose hint lists the valid ones.
+///
+/// Fails with STF_STATUS_PARAMETER for a name that is not known or a value that is not admitted.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_set_string(
     context: *mut stf_context,
@@ -368,6 +384,9 @@ pub unsafe extern "C" fn stf_job_set_string(
 
 /// Adds a pair of files: names that GDAL can open, and the day as "YYYY-MM-DD", or NULL to take it from names and metadata.
 /// Pairs are counted from 0 in the order in which they are added.
+///
+/// Fails with STF_STATUS_PARAMETER for a date that is none, STF_STATUS_JOB when the job has images in memory. Files are
+/// opened when the job runs.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_add_pair(
     context: *mut stf_context,
@@ -463,6 +482,9 @@ unsafe fn set_label_map(
 }
 
 /// Sets the day to predict ("YYYY-MM-DD", or NULL to take it from the name and metadata) and its coarse file.
+///
+/// Fails with STF_STATUS_PARAMETER for a date that is none, STF_STATUS_JOB when the job has images in memory. Files are
+/// opened when the job runs.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_set_target(
     context: *mut stf_context,
@@ -497,6 +519,8 @@ pub unsafe extern "C" fn stf_job_set_target_mask(
 
 /// The job as the text of a job file. Jobs of images in memory have none.
 /// The text belongs to the context until it is destroyed or this function is called again.
+///
+/// Fails with STF_STATUS_UNSUPPORTED when the images of the job lie in memory.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_to_json(context: *mut stf_context, job: *const stf_job, out: *mut *const c_char) -> stf_status {
     with_text(context, out, "stf_job_to_json", |_| {
@@ -513,6 +537,8 @@ pub unsafe extern "C" fn stf_job_to_json(context: *mut stf_context, job: *const 
 /// image has it too, or its rows and columns are those of the fine image divided by a whole number, the scale; then it is
 /// aligned at the corner and resampled (coarse_resampling). The structures are copied; the pixels must stay in place,
 /// unchanged, until the last run.
+///
+/// Fails with STF_STATUS_PARAMETER for a date that is none, STF_STATUS_JOB when the job has files.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_add_pair_image(
     context: *mut stf_context,
@@ -574,7 +600,10 @@ unsafe fn set_label_map_image(
     })
 }
 
-/// Sets the day to predict ("YYYY-MM-DD" or NULL) and its coarse image in memory, as in stf_job_add_pair_image. The structure is copied; the pixels must stay in place, unchanged, until the last run.
+/// Sets the day to predict ("YYYY-MM-DD" or NULL) and its coarse image in memory, as in stf_job_add_pair_image. The structure
+/// is copied; the pixels must stay in place, unchanged, until the last run.
+///
+/// Fails with STF_STATUS_PARAMETER for a date that is none, STF_STATUS_JOB when the job has files.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_set_target_image(
     context: *mut stf_context,

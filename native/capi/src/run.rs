@@ -38,6 +38,10 @@ fn hand_out(report: &Report, out: Option<Out<*mut stf_report>>) -> Result<()> {
 
 /// Runs a job of files: reads them, fuses, writes the output beside a record of what was done. `report` may be NULL;
 /// otherwise destroy what it is set to with stf_report_destroy. Nothing is left under the output's name when it fails.
+///
+/// Fails with every status but STF_STATUS_OK: STF_STATUS_JOB when parts of the job are missing, STF_STATUS_READ and
+/// STF_STATUS_DATA for images that cannot be opened or do not fit, STF_STATUS_WRITE and STF_STATUS_EXISTS for outputs,
+/// STF_STATUS_CANCELLED when the progress function said so.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_run(context: *mut stf_context, job: *const stf_job, report: *mut *mut stf_report) -> stf_status {
     with_context(context, |state| {
@@ -50,6 +54,10 @@ pub unsafe extern "C" fn stf_job_run(context: *mut stf_context, job: *const stf_
 /// other image; whole numbers are rounded and saturated, and pixels that cannot be predicted become nodata (NaN without
 /// one). `support` may be NULL; otherwise it has 5 bands: number of similar pixels, valid fraction, days to the nearest
 /// pair, extrapolated (1) or not (0), number of the fallback (0: none). `report` may be NULL. When it fails, the outputs hold anything.
+///
+/// Fails with STF_STATUS_JOB when images are missing or files, STF_STATUS_DATA for images that do not fit,
+/// STF_STATUS_PARAMETER, STF_STATUS_MEMORY, STF_STATUS_DEVICE, STF_STATUS_CANCELLED when the progress function said so,
+/// STF_STATUS_READ, STF_STATUS_WRITE and STF_STATUS_EXISTS for files that parameters name.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_run_image(
     context: *mut stf_context,
@@ -105,6 +113,9 @@ fn run_in_memory(
 
 /// What a job of files would do, without doing it: grids, dates, scale, warnings, memory, as JSON.
 /// The text belongs to the context until it is destroyed or this function is called again.
+///
+/// Fails with STF_STATUS_JOB when parts of the job are missing or its images lie in memory, STF_STATUS_READ and
+/// STF_STATUS_DATA for images that cannot be opened or do not fit, STF_STATUS_PARAMETER, STF_STATUS_MEMORY.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_inspect_json(
     context: *mut stf_context,
@@ -116,6 +127,8 @@ pub unsafe extern "C" fn stf_job_inspect_json(
 
 /// Size, bands, grid, type, scale, nodata and date of an image file as JSON. `name` is one that GDAL can open.
 /// The text belongs to the context until it is destroyed or this function is called again.
+///
+/// Fails with STF_STATUS_READ when the image cannot be opened, STF_STATUS_UNSUPPORTED in a build without GDAL.
 #[no_mangle]
 pub unsafe extern "C" fn stf_image_info_json(
     context: *mut stf_context,
@@ -131,6 +144,9 @@ pub unsafe extern "C" fn stf_image_info_json(
 /// Compares a prediction with the truth: accuracy per band and overall, and skill against the baselines, as JSON.
 /// `request` is a JSON object with the images (prediction, truth) and, for the baselines, the pairs and the target.
 /// The text belongs to the context until it is destroyed or this function is called again.
+///
+/// Fails with STF_STATUS_JOB for a request that is none, STF_STATUS_READ and STF_STATUS_DATA for images that cannot be
+/// opened or do not fit, STF_STATUS_CANCELLED when the progress function said so.
 #[no_mangle]
 pub unsafe extern "C" fn stf_assess_json(
     context: *mut stf_context,
@@ -151,6 +167,10 @@ pub unsafe extern "C" fn stf_assess_json(
 /// and parameters; by default every method that the pairs satisfy), report and csv (names of the HTML report and of the
 /// table, which are written), overwrite, data_range.
 /// The text belongs to the context until it is destroyed or this function is called again.
+///
+/// Fails with STF_STATUS_JOB for options that are none, STF_STATUS_DATA when there are fewer pairs than a comparison
+/// needs or images do not fit, STF_STATUS_PARAMETER, STF_STATUS_READ, STF_STATUS_WRITE, STF_STATUS_EXISTS,
+/// STF_STATUS_MEMORY, STF_STATUS_CANCELLED when the progress function said so.
 #[no_mangle]
 pub unsafe extern "C" fn stf_job_compare_json(
     context: *mut stf_context,

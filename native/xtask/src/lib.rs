@@ -3,7 +3,7 @@
 //! ```text
 //! registry of methods ──> spec.json, job.schema.json, docs/methods/
 //! clap::Command       ──> docs/reference/cli.md, docs/man/, docs/completions/
-//! C ABI crate         ──> include/stfusion/stfusion.h ──> packaging/debian/libstfusion0.symbols
+//! C ABI crate         ──> include/stfusion/stfusion.h ──> docs/reference/c/, packaging/debian/libstfusion0.symbols
 //! python's _abi.py    ──> qgis_plugin/stfusion/abi.py
 //! ```
 //!
@@ -11,10 +11,13 @@
 //! when one is stale. The same input gives the same bytes everywhere. [`dist`] makes what is not committed: the source tarball.
 #![deny(missing_docs)]
 
+pub mod abi;
+mod c_reference;
 pub mod dist;
 mod header;
 mod pages;
 mod reference;
+mod surface;
 mod symbols;
 
 use std::fs;
@@ -65,6 +68,7 @@ pub fn generated(root: &Path) -> Result<Vec<Generated>> {
     ];
     files.extend(pages::methods()?);
     files.extend(reference::all()?);
+    files.extend(c_reference::all(root)?);
     Ok(files)
 }
 
@@ -108,7 +112,7 @@ pub fn write(root: &Path) -> Result<Vec<String>> {
 }
 
 /// Folders that hold generated files only.
-const GENERATED_FOLDERS: &[&str] = &["docs/methods", "docs/man", "docs/completions", "docs/reference"];
+const GENERATED_FOLDERS: &[&str] = &["docs/methods", "docs/man", "docs/completions", "docs/reference", "docs/reference/c"];
 
 fn leftovers(root: &Path, files: &[Generated]) -> Vec<String> {
     let mut found = Vec::new();

@@ -5,11 +5,15 @@ use std::process::ExitCode;
 
 use stfusion_xtask::dist;
 
-const USAGE: &str = "cargo xtask gen [--check] | dist [FOLDER] | notices FOLDER
+const USAGE: &str = "cargo xtask gen [--check] | abi [--check | --release] | dist [FOLDER] | notices FOLDER
 
-  gen           write every generated file: C header, the plugin's spec.json and abi.py, job schema, reference, method pages,
-                man pages, completions, symbols of the Debian package
+  gen           write every generated file: C header and its reference, the plugin's spec.json and abi.py, job schema,
+                command reference, method pages, man pages, completions, symbols of the Debian package
   gen --check   write nothing, and fail when one of them is not what it would be
+  abi           say how the C interface differs from native/capi/abi.txt, and write that file anew; refused as long as the
+                numbers of Version.txt have not been raised as far as the difference from the last release asks for
+  abi --check   write nothing, and fail when there is a difference
+  abi --release keep the snapshot as that of a release: part of releasing a version
   dist          pack HEAD, with every crate that it needs, into FOLDER (target/dist): the source tarball and its checksum
   notices       write THIRD-PARTY-LICENSES and the bill of materials stfusion.cdx.json into FOLDER";
 
@@ -28,6 +32,10 @@ fn main() -> ExitCode {
         ["dist"] => packed(&root, &root.join("target/dist")),
         ["dist", folder] => packed(&root, Path::new(folder)),
         ["notices", folder] => dist::notices(&root, Path::new(folder)).map(|paths| written(&paths)),
+        ["abi"] => stfusion_xtask::abi::write(&root),
+        ["abi", "--check"] => stfusion_xtask::abi::check(&root)
+            .and_then(|wrong| wrong.map_or_else(|| Ok("The C interface is the one in its snapshot.".to_string()), Err)),
+        ["abi", "--release"] => stfusion_xtask::abi::release(&root),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
