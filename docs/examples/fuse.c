@@ -26,7 +26,7 @@ static void make_images(void) {
     }
 }
 
-static int stop_never(double fraction, const char *message, void *user) {
+static int tell_progress(double fraction, const char *message, void *user) {
     (void)user;
     fprintf(stderr, "%3.0f %% %s\n", 100.0 * fraction, message);
     return 1; /* 0 would stop the work */
@@ -50,7 +50,7 @@ int main(void) {
 
     status = stf_context_create(&context);
     if (status == STF_STATUS_OK)
-        status = stf_context_set_progress(context, stop_never, NULL);
+        status = stf_context_set_progress(context, tell_progress, NULL);
     if (status == STF_STATUS_OK)
         status = stf_job_create(context, "starfm", &job);
     if (status == STF_STATUS_OK)

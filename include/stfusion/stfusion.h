@@ -176,7 +176,17 @@ typedef int (*stf_progress_fn)(double fraction, const char *message, void *user)
 typedef void (*stf_log_fn)(int level, const char *message, void *user);
 
 /**
- * An image in the caller's memory, order (band, row, col). The library owns nothing of it.
+ * Moves a rectangle of an image between the caller's storage, such as a file, and `pixels`: all bands, (band, row, col)
+ * without gaps, of the image's type. For an input it fills `pixels`; for an output it takes them. Returns 0 when it failed,
+ * which ends the run, and anything else to go on.
+ *
+ * Called from worker threads, never twice at a time for one image. Rectangles come in any order; those of inputs overlap,
+ * and come again. It must not use the context or the job that are running, and must not throw or jump out.
+ */
+typedef int (*stf_transfer_fn)(size_t row, size_t col, size_t rows, size_t cols, void *pixels, void *user);
+
+/**
+ * An image in the caller's memory, order (band, row, col), or behind the caller's function. The library owns nothing of it.
  *
  * Set every field, or start from stf_image_init. Pixels may lie at any byte stride, negative ones included, and need no
  * alignment. A stored value v means v * scale + offset.
@@ -187,7 +197,7 @@ typedef struct {
    */
   size_t struct_size;
   /**
-   * The pixel (band 0, row 0, col 0).
+   * The pixel (band 0, row 0, col 0); NULL when `transfer` is set.
    */
   void *data;
   /**
@@ -246,6 +256,14 @@ typedef struct {
    * Bytes from a mask column to the next; 0 means 1.
    */
   ptrdiff_t mask_col_stride;
+  /**
+   * Function that the pixels are asked of, or given to, piece by piece; NULL when they lie at `data`. Strides are 0 then.
+   */
+  stf_transfer_fn transfer;
+  /**
+   * Handed to `transfer` as it is.
+   */
+  void *user;
 } stf_image;
 
 #ifdef __cplusplus
@@ -339,9 +357,15 @@ const char *stf_context_last_error(const stf_context *context);
 const char *stf_context_last_hint(const stf_context *context);
 
 /**
- * Fills `out` with the description of an image without gaps: bands of rows of columns, no nodata, no mask, scale 1.
+ * Fills `out` with the description of an image without gaps: bands of rows of columns, no nodata, no mask, scale 1. With NULL
+ * as `data`, set `transfer` afterwards.
  */
-stf_status stf_image_init(void *data, int32_t dtype, size_t bands, size_t rows, size_t cols, stf_image *out);
+stf_status stf_image_init(void *data,
+                          int32_t dtype,
+                          size_t bands,
+                          size_t rows,
+                          size_t cols,
+                          stf_image *out);
 
 /**
  * Makes a job that uses a method, such as "starfm". Destroy it with stf_job_destroy.

@@ -20,11 +20,13 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "stfusion.h"
 
@@ -74,10 +76,63 @@ constexpr stf_dtype dtype_of() noexcept {
     }
 }
 
-/// A view of pixels in memory, order (band, row, col). Copies share the pixels, which must outlive every run.
+/// A rectangle of an image.
+struct area {
+    std::size_t row, col, rows, cols;
+};
+
+/// Moves a rectangle of all bands between your storage, such as a file, and `pixels`, (band, row, col) without gaps:
+/// fills them for an input, takes them for an output. Called from worker threads, never twice at a time for one image;
+/// areas of inputs overlap, and come again. What it throws ends the run and leaves the call that ran the job.
+template <class T>
+using transfer_function = std::function<void(const area &where, T *pixels)>;
+
+namespace detail {
+
+/// What an image behind a function needs, at one address for as long as an image or a job uses it.
+struct transfer {
+    std::function<void(const area &, void *)> function;
+    std::mutex mutex;
+    std::exception_ptr thrown;
+
+    static int call(std::size_t row, std::size_t col, std::size_t rows, std::size_t cols, void *pixels,
+                    void *user) noexcept {
+        auto *self = static_cast<transfer *>(user);
+        try {
+            self->function(area{row, col, rows, cols}, pixels);
+            return 1;
+        } catch (...) {
+            const std::lock_guard<std::mutex> lock(self->mutex);
+            self->thrown = std::current_exception();
+            return 0;
+        }
+    }
+
+    std::exception_ptr take() {
+        const std::lock_guard<std::mutex> lock(mutex);
+        return std::exchange(thrown, nullptr);
+    }
+};
+
+} // namespace detail
+
+/// A view of pixels in memory, order (band, row, col), or behind a function. Copies share the pixels, which must
+/// outlive every run.
 template <class T>
 class image {
   public:
+    /// Pixels that a function moves piece by piece.
+    image(transfer_function<T> function, std::size_t bands, std::size_t rows, std::size_t cols)
+        : image(static_cast<T *>(nullptr), bands, rows, cols) {
+        static_assert(!std::is_const_v<T>, "the function fills the pixels");
+        transfer_ = std::make_shared<detail::transfer>();
+        transfer_->function = [function = std::move(function)](const area &where, void *pixels) {
+            function(where, static_cast<T *>(pixels));
+        };
+        image_.transfer = &detail::transfer::call;
+        image_.user = transfer_.get();
+    }
+
     /// Pixels without gaps.
     image(T *data, std::size_t bands, std::size_t rows, std::size_t cols) noexcept {
         image_.struct_size = sizeof image_;
@@ -119,10 +174,13 @@ class image {
         return *this;
     }
 
+    /// The description in C.
     const stf_image *c_image() const noexcept { return &image_; }
 
   private:
+    friend class job;
     stf_image image_ = {};
+    std::shared_ptr<detail::transfer> transfer_;
 };
 
 /// What a run did.
@@ -312,6 +370,8 @@ class job {
     job &add_pair(const std::string &date, const image<Fine> &fine, const image<Coarse> &coarse) {
         session_->check(stf_job_add_pair_image(session_->get(), job_.get(), detail::or_null(date), fine.c_image(),
                                                coarse.c_image()));
+        keep(fine);
+        keep(coarse);
         return *this;
     }
 
@@ -332,6 +392,7 @@ class job {
     template <class T>
     job &set_pair_classes(std::size_t pair, const image<T> &classes) {
         session_->check(stf_job_set_pair_class_image(session_->get(), job_.get(), pair, classes.c_image()));
+        keep(classes);
         return *this;
     }
 
@@ -345,6 +406,7 @@ class job {
     template <class T>
     job &set_pair_objects(std::size_t pair, const image<T> &objects) {
         session_->check(stf_job_set_pair_object_image(session_->get(), job_.get(), pair, objects.c_image()));
+        keep(objects);
         return *this;
     }
 
@@ -358,6 +420,7 @@ class job {
     template <class T>
     job &set_target(const std::string &date, const image<T> &coarse) {
         session_->check(stf_job_set_target_image(session_->get(), job_.get(), detail::or_null(date), coarse.c_image()));
+        keep(coarse);
         return *this;
     }
 
@@ -381,14 +444,15 @@ class job {
     template <class T>
     report run(const image<T> &prediction) {
         static_assert(!std::is_const_v<T>, "the prediction is written");
-        return run_image(prediction.c_image(), nullptr);
+        return run_image(prediction.c_image(), nullptr, {prediction.transfer_.get()});
     }
 
     /// Runs a job of images in memory and fills the support layer (5 bands).
     template <class T, class S>
     report run(const image<T> &prediction, const image<S> &support) {
         static_assert(!std::is_const_v<T> && !std::is_const_v<S>, "prediction and support are written");
-        return run_image(prediction.c_image(), support.c_image());
+        return run_image(prediction.c_image(), support.c_image(),
+                         {prediction.transfer_.get(), support.transfer_.get()});
     }
 
     /// What a job of files would do, as JSON.
@@ -412,17 +476,36 @@ class job {
     };
 
     job(std::shared_ptr<detail::session> session, stf_job *owned) noexcept
-        : session_(std::move(session)), job_(owned) {}
+        : session_(std::move(session)), transfers_(), job_(owned) {}
 
-    report run_image(const stf_image *prediction, const stf_image *support) {
+    template <class T>
+    void keep(const image<T> &image) {
+        if (image.transfer_) {
+            transfers_.push_back(image.transfer_);
+        }
+    }
+
+    report run_image(const stf_image *prediction, const stf_image *support, std::vector<detail::transfer *> transfers) {
+        for (const auto &input : transfers_) {
+            transfers.push_back(input.get());
+        }
         stf_report *made = nullptr;
         const stf_status status = stf_job_run_image(session_->get(), job_.get(), prediction, support, &made);
         report owned(made);
+        std::exception_ptr first;
+        for (detail::transfer *transfer : transfers) {
+            std::exception_ptr thrown = transfer ? transfer->take() : nullptr;
+            first = first ? first : thrown;
+        }
+        if (first) {
+            std::rethrow_exception(first);
+        }
         session_->check(status);
         return owned;
     }
 
     std::shared_ptr<detail::session> session_;
+    std::vector<std::shared_ptr<detail::transfer>> transfers_;
     std::unique_ptr<stf_job, destroy> job_;
 };
 

@@ -1,4 +1,5 @@
 // The C++ interface: owners, exceptions, callbacks that throw, contexts in two threads.
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -106,6 +107,62 @@ int main() {
             .set_pair_objects(0, stfusion::image(objects.data(), 1, side, side))
             .run(stfusion::image(ignored.data(), 1, side, side));
     });
+
+    // images behind functions: the same pixels, asked for and given away piece by piece
+    {
+        std::vector<float> whole(side * side), pieces(side * side, -1.0f);
+        in.job(moved, "starfm").set("window", 15).run(stfusion::image(whole.data(), 1, side, side));
+        const auto from = [](auto &pixels) {
+            return [&pixels](const stfusion::area &where, auto *to) {
+                for (std::size_t row = 0; row < where.rows; ++row) {
+                    const auto first =
+                        pixels.begin() + static_cast<std::ptrdiff_t>((where.row + row) * side + where.col);
+                    std::copy(first, first + static_cast<std::ptrdiff_t>(where.cols), to + row * where.cols);
+                }
+            };
+        };
+        std::size_t given = 0;
+        const stfusion::image<float> output(
+            [&](const stfusion::area &where, float *tile) {
+                for (std::size_t row = 0; row < where.rows; ++row) {
+                    std::copy(tile + row * where.cols, tile + (row + 1) * where.cols,
+                              pieces.begin() + static_cast<std::ptrdiff_t>((where.row + row) * side + where.col));
+                }
+                given += where.rows * where.cols;
+            },
+            1, side, side);
+        stfusion::job behind(moved, "starfm");
+        behind.set("window", 15)
+            .add_pair("2001-11-25",
+                      stfusion::image<std::int16_t>(from(in.fine), 1, side, side).scale(1e-4).nodata(-28672),
+                      stfusion::image<float>(from(in.coarse), 1, side, side))
+            .set_target("2002-01-12", stfusion::image<float>(from(in.target), 1, side, side));
+        behind.run(output);
+        check(given == side * side, "a function is given every pixel once", std::to_string(given).c_str());
+        check(std::memcmp(whole.data(), pieces.data(), whole.size() * sizeof(float)) == 0,
+              "images behind functions give the same prediction, bit for bit", "they differ");
+
+        behind.set_target(
+            "", stfusion::image<float>([](const stfusion::area &, float *) { throw std::domain_error("disk on fire"); },
+                                       1, side, side));
+        for (int again = 0; again < 2; ++again) {
+            try {
+                behind.run(output);
+                check(false, "what a function throws leaves the run", "nothing was thrown");
+            } catch (const std::domain_error &e) {
+                check(contains(e.what(), "disk on fire"), "what a function throws leaves the run", e.what());
+            }
+        }
+        throws(STF_STATUS_READ, "target's coarse image: the transfer function failed at row 0",
+               "a function in C that fails is named", [&] {
+                   stf_image bad = *stfusion::image(whole.data(), 1, side, side).c_image();
+                   bad.data = nullptr;
+                   bad.transfer = [](std::size_t, std::size_t, std::size_t, std::size_t, void *, void *) { return 0; };
+                   const stf_status status = stf_job_set_target_image(moved.c_context(), behind.c_job(), nullptr, &bad);
+                   check(status == STF_STATUS_OK, "a function in C is taken", stf_status_name(status));
+                   behind.run(output);
+               });
+    }
 
     int calls = 0;
     moved.progress([&](double, std::string_view) { return ++calls < 1; });

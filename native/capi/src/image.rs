@@ -1,11 +1,12 @@
 //! Images in the caller's memory: the C structure, and the checks that turn it into something that can be read.
 
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
 
 use stfusion_core::{Error, Result};
 
 use crate::ffi::{argument, caught, check_pointer, Out};
-use crate::pixels::{Mask, Pixels};
+use crate::pixels::{Mask, Pixels, Transfer};
 use crate::status::stf_status;
 
 /// Type of a stored pixel. The numbers are those of GDALDataType.
@@ -58,7 +59,17 @@ impl stf_dtype {
     }
 }
 
-/// An image in the caller's memory, order (band, row, col). The library owns nothing of it.
+/// Moves a rectangle of an image between the caller's storage, such as a file, and `pixels`: all bands, (band, row, col)
+/// without gaps, of the image's type. For an input it fills `pixels`; for an output it takes them. Returns 0 when it failed,
+/// which ends the run, and anything else to go on.
+///
+/// Called from worker threads, never twice at a time for one image. Rectangles come in any order; those of inputs overlap,
+/// and come again. It must not use the context or the job that are running, and must not throw or jump out.
+pub type stf_transfer_fn = Option<
+    unsafe extern "C" fn(row: usize, col: usize, rows: usize, cols: usize, pixels: *mut c_void, user: *mut c_void) -> c_int,
+>;
+
+/// An image in the caller's memory, order (band, row, col), or behind the caller's function. The library owns nothing of it.
 ///
 /// Set every field, or start from stf_image_init. Pixels may lie at any byte stride, negative ones included, and need no
 /// alignment. A stored value v means v * scale + offset.
@@ -67,7 +78,7 @@ impl stf_dtype {
 pub struct stf_image {
     /// sizeof(stf_image), so that the structure can grow.
     pub struct_size: usize,
-    /// The pixel (band 0, row 0, col 0).
+    /// The pixel (band 0, row 0, col 0); NULL when `transfer` is set.
     pub data: *mut c_void,
     /// Type of the pixels, one of stf_dtype.
     pub dtype: i32,
@@ -97,15 +108,20 @@ pub struct stf_image {
     pub mask_row_stride: isize,
     /// Bytes from a mask column to the next; 0 means 1.
     pub mask_col_stride: isize,
+    /// Function that the pixels are asked of, or given to, piece by piece; NULL when they lie at `data`. Strides are 0 then.
+    pub transfer: stf_transfer_fn,
+    /// Handed to `transfer` as it is.
+    pub user: *mut c_void,
 }
 
 /// Sizes that the structure has had, the last one being today's.
-const KNOWN_SIZES: [usize; 1] = [std::mem::size_of::<stf_image>()];
+const KNOWN_SIZES: [usize; 2] = [std::mem::offset_of!(stf_image, transfer), std::mem::size_of::<stf_image>()];
 
 /// A structure larger than this is a mistake rather than a later version.
 const ABSURD_SIZE: usize = 4096;
 
-/// Fills `out` with the description of an image without gaps: bands of rows of columns, no nodata, no mask, scale 1.
+/// Fills `out` with the description of an image without gaps: bands of rows of columns, no nodata, no mask, scale 1. With NULL
+/// as `data`, set `transfer` afterwards.
 #[no_mangle]
 pub unsafe extern "C" fn stf_image_init(
     data: *mut c_void,
@@ -119,7 +135,9 @@ pub unsafe extern "C" fn stf_image_init(
         let out = Out::new(out, "out")?;
         let image =
             stf_image { struct_size: std::mem::size_of::<stf_image>(), data, dtype, bands, rows, cols, scale: 1.0, ..EMPTY };
-        Pixels::new(&image, "The image")?;
+        // whether there is a function instead of memory is known when the image is used
+        let placed = stf_image { data: if data.is_null() { std::ptr::dangling_mut::<u8>().cast() } else { data }, ..image };
+        Pixels::new(&placed, "The image")?;
         out.set(image);
         Ok(())
     });
@@ -146,6 +164,8 @@ const EMPTY: stf_image = stf_image {
     mask: std::ptr::null(),
     mask_row_stride: 0,
     mask_col_stride: 0,
+    transfer: None,
+    user: std::ptr::null_mut(),
 };
 
 /// Reads the caller's structure, whichever version it has, and checks that every pixel can be addressed.
@@ -206,8 +226,19 @@ impl Pixels {
                 "Give an image with at least one band, row and column.",
             ));
         }
-        if image.data.is_null() {
-            return Err(data_error(format!("{name}: data is NULL"), "Point data to the pixel (band 0, row 0, col 0)."));
+        if image.data.is_null() && image.transfer.is_none() {
+            return Err(data_error(
+                format!("{name}: data is NULL"),
+                "Point data to the pixel (band 0, row 0, col 0), or set transfer to a function.",
+            ));
+        }
+        if image.transfer.is_some()
+            && !(image.data.is_null() && [image.band_stride, image.row_stride, image.col_stride] == [0; 3])
+        {
+            return Err(data_error(
+                format!("{name}: transfer is set, and data or a stride too"),
+                "Set data to NULL and strides to 0 for an image behind a function; its pixels have no gaps.",
+            ));
         }
         if !matches!(image.has_nodata, 0 | 1) {
             return Err(data_error(
@@ -245,7 +276,8 @@ impl Pixels {
             scale: if image.scale == 0.0 { 1.0 } else { image.scale },
             offset: image.offset,
             mask,
-            span,
+            span: if image.transfer.is_some() { (0, 0) } else { span },
+            transfer: image.transfer.map(|function| Arc::new(Transfer::new(function, image.user))),
         })
     }
 }
@@ -258,7 +290,7 @@ fn too_large(name: &str) -> Error {
 }
 
 /// Strides with those that are 0 made packed; `None` when they overflow.
-fn packed_strides(given: [isize; 3], sizes: [usize; 3], pixel_bytes: usize) -> Option<[isize; 3]> {
+pub(crate) fn packed_strides(given: [isize; 3], sizes: [usize; 3], pixel_bytes: usize) -> Option<[isize; 3]> {
     let or_packed = |stride: isize, inner: isize, count: usize| {
         if stride == 0 {
             inner.checked_mul(isize::try_from(count).ok()?)

@@ -1,10 +1,14 @@
-//! Reading and writing the caller's pixels: any type, any byte stride, no alignment, through raw pointers alone.
+//! Reading and writing the caller's pixels: any type, any byte stride, no alignment, through raw pointers alone, or through
+//! the caller's function and a buffer.
+
+use std::ffi::{c_int, c_void};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{ArrayView3, ArrayViewMut1, ArrayViewMut3};
-use stfusion_core::{Region, Result};
+use stfusion_core::{Error, ErrorKind, Region, Result};
 
 use crate::ffi::argument;
-use crate::image::stf_dtype;
+use crate::image::{packed_strides, stf_dtype};
 
 /// An image in the caller's memory whose description was checked.
 #[derive(Debug, Clone)]
@@ -22,6 +26,42 @@ pub(crate) struct Pixels {
     pub(crate) mask: Option<Mask>,
     /// First address, and the one after the last.
     pub(crate) span: (usize, usize),
+    /// What is called for pixels that do not lie in memory.
+    pub(crate) transfer: Option<Arc<Transfer>>,
+}
+
+/// The caller's function that moves pixels.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    function: TransferFunction,
+    user: *mut c_void,
+    /// Taken during a call: the caller's file may not be made for several at a time.
+    calling: Mutex<()>,
+}
+
+// SAFETY: the header says that the function is called from worker threads with this pointer, one call at a time.
+unsafe impl Send for Transfer {}
+// SAFETY: as above.
+unsafe impl Sync for Transfer {}
+
+type TransferFunction = unsafe extern "C" fn(usize, usize, usize, usize, *mut c_void, *mut c_void) -> c_int;
+
+impl Transfer {
+    pub(crate) fn new(function: TransferFunction, user: *mut c_void) -> Self {
+        Transfer { function, user, calling: Mutex::new(()) }
+    }
+
+    /// Moves a rectangle; `pixels` holds as much.
+    fn call(&self, region: Region, pixels: *mut c_void, kind: ErrorKind) -> Result<()> {
+        let Region { row, col, rows, cols } = region;
+        let _one = self.calling.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the caller's function, given what its type promises.
+        if unsafe { (self.function)(row, col, rows, cols, pixels, self.user) } != 0 {
+            return Ok(());
+        }
+        Err(Error::new(kind, format!("the transfer function failed at row {row}, column {col} ({rows} x {cols} pixels)"))
+            .with_hint("Look at what the function met: it returned 0."))
+    }
 }
 
 /// One byte per pixel, not 0 where the image is invalid.
@@ -96,9 +136,20 @@ impl Pixels {
 
     /// Fills `out` with the values of `region`, invalid ones `NaN`. Rows and columns of the region that the image does not
     /// have must not be asked for.
-    pub(crate) fn read(&self, region: Region, mut out: ArrayViewMut3<'_, f32>) {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Read`] when the caller's function fails.
+    pub(crate) fn read(&self, region: Region, mut out: ArrayViewMut3<'_, f32>) -> Result<()> {
         debug_assert!(region.row + region.rows <= self.rows && region.col + region.cols <= self.cols);
-        by_type!(self.dtype, self.read_as(region, &mut out));
+        match &self.transfer {
+            None => by_type!(self.dtype, self.read_as(region, &mut out)),
+            Some(transfer) => {
+                let mut buffer = self.buffer(region)?;
+                let held = self.held(region, &mut buffer);
+                transfer.call(region, held.data.cast(), ErrorKind::Read)?;
+                by_type!(held.dtype, held.read_as(Region::whole(region.rows, region.cols), &mut out));
+            }
+        }
         if let Some(mask) = &self.mask {
             for row in 0..region.rows {
                 for col in 0..region.cols {
@@ -108,6 +159,27 @@ impl Pixels {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Memory for the pixels of a region, aligned for every type.
+    fn buffer(&self, region: Region) -> Result<Vec<u64>> {
+        let words = (self.bands * region.pixels() * self.dtype.bytes()).div_ceil(size_of::<u64>());
+        let mut buffer = Vec::new();
+        buffer.try_reserve_exact(words).map_err(|_| {
+            Error::new(ErrorKind::Memory, format!("no memory for {} x {} pixels", region.rows, region.cols))
+                .with_hint("Lower the memory budget, so that tiles are smaller.")
+        })?;
+        buffer.resize(words, 0);
+        Ok(buffer)
+    }
+
+    /// The pixels of a region alone, in a buffer of [`Pixels::buffer`].
+    fn held(&self, region: Region, buffer: &mut [u64]) -> Pixels {
+        let sizes = [self.bands, region.rows, region.cols];
+        let strides = packed_strides([0; 3], sizes, self.dtype.bytes()).unwrap_or_default();
+        let data = buffer.as_mut_ptr().cast();
+        Pixels { data, rows: region.rows, cols: region.cols, strides, mask: None, transfer: None, ..self.clone() }
     }
 
     fn read_as<T: Stored>(&self, region: Region, out: &mut ArrayViewMut3<'_, f32>) {
@@ -129,9 +201,19 @@ impl Pixels {
 
     /// Stores the values of `region`: rounded and saturated for whole numbers, nodata where `NaN`. A valid value that would
     /// be stored as nodata is stored beside it.
-    pub(crate) fn write(&mut self, region: Region, image: ArrayView3<'_, f32>) {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Write`] when the caller's function fails.
+    pub(crate) fn write(&mut self, region: Region, image: ArrayView3<'_, f32>) -> Result<()> {
         debug_assert!(region.row + region.rows <= self.rows && region.col + region.cols <= self.cols);
-        by_type!(self.dtype, self.write_as(region, &image));
+        let Some(transfer) = &self.transfer else {
+            by_type!(self.dtype, self.write_as(region, &image));
+            return Ok(());
+        };
+        let mut buffer = self.buffer(region)?;
+        let mut held = self.held(region, &mut buffer);
+        by_type!(held.dtype, held.write_as(Region::whole(region.rows, region.cols), &image));
+        transfer.call(region, held.data.cast(), ErrorKind::Write)
     }
 
     fn write_as<T: Stored>(&mut self, region: Region, image: &ArrayView3<'_, f32>) {
@@ -290,12 +372,14 @@ mod tests {
             mask: std::ptr::null(),
             mask_row_stride: 0,
             mask_col_stride: 0,
+            transfer: None,
+            user: std::ptr::null_mut(),
         }
     }
 
     fn values(image: &stf_image, region: Region) -> Vec<f32> {
         let mut out = Array3::zeros((image.bands, region.rows, region.cols));
-        Pixels::new(image, "image").unwrap().read(region, out.view_mut());
+        Pixels::new(image, "image").unwrap().read(region, out.view_mut()).unwrap();
         out.into_raw_vec_and_offset().0
     }
 
@@ -340,7 +424,7 @@ mod tests {
         let values = Array3::from_shape_vec((1, 1, 6), vec![0.04256, f32::NAN, 9.0, -9.0, -0.9999, 0.0]).unwrap();
         let mut pixels = Pixels::new(&image, "prediction").unwrap();
         pixels.check_output("prediction", &[]).unwrap();
-        pixels.write(Region::whole(1, 6), values.view());
+        pixels.write(Region::whole(1, 6), values.view()).unwrap();
         assert_eq!(data, [426, -9999, 32767, -32768, -10000, 0]);
     }
 

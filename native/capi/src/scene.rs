@@ -149,7 +149,7 @@ impl<'a> ImageScene<'a> {
         Ok(ImageScene { info, pairs: &images.pairs, target, resampling })
     }
 
-    fn read_coarse(&self, pixels: &Pixels, region: Region, out: ArrayViewMut3<'_, f32>) {
+    fn read_coarse(&self, pixels: &Pixels, region: Region, out: ArrayViewMut3<'_, f32>) -> Result<()> {
         let scale = self.info.rows / pixels.rows;
         if scale == 1 {
             return pixels.read(region, out);
@@ -163,7 +163,7 @@ impl<'a> ImageScene<'a> {
         let (col, cols) = around(region.col, region.cols, pixels.cols);
         let needed = Region::new(row, col, rows, cols);
         let mut values = Array3::zeros((pixels.bands, rows, cols));
-        pixels.read(needed, values.view_mut());
+        pixels.read(needed, values.view_mut())?;
         let window = Window { values, region: needed, rows: pixels.rows, cols: pixels.cols };
         let step = 1.0 / scale as f64;
         let positions = |row: usize, col: usize, cols: &mut [f64], rows: &mut [f64]| {
@@ -172,6 +172,7 @@ impl<'a> ImageScene<'a> {
             }
         };
         resample(&window, positions, self.resampling, region, out);
+        Ok(())
     }
 }
 
@@ -189,6 +190,17 @@ fn by((bands, rows, cols): (usize, usize, usize)) -> String {
     format!("{bands} x {rows} x {cols}")
 }
 
+/// An image of a scene, for messages.
+fn layer_name(layer: Layer) -> String {
+    match layer {
+        Layer::Target => "The target's coarse image".into(),
+        Layer::Fine(k) => format!("The fine image of pair {k}"),
+        Layer::Coarse(k) => format!("The coarse image of pair {k}"),
+        Layer::Classes(k) => format!("The {} of pair {k}", LabelMap::Classes.label()),
+        Layer::Objects(k) => format!("The {} of pair {k}", LabelMap::Objects.label()),
+    }
+}
+
 impl Scene for ImageScene<'_> {
     fn info(&self) -> &SceneInfo {
         &self.info
@@ -197,14 +209,14 @@ impl Scene for ImageScene<'_> {
     fn read(&self, layer: Layer, region: Region, out: ArrayViewMut3<'_, f32>) -> Result<()> {
         let missing = || Error::internal(format!("the scene has no {layer:?}"));
         let pair = |k: usize| self.pairs.get(k).ok_or_else(missing);
-        match layer {
+        let read = match layer {
             Layer::Target => self.read_coarse(self.target, region, out),
             Layer::Coarse(k) => self.read_coarse(&pair(k)?.coarse, region, out),
             Layer::Fine(k) => pair(k)?.fine.read(region, out),
             Layer::Classes(k) => pair(k)?.classes.as_ref().ok_or_else(missing)?.read(region, out),
             Layer::Objects(k) => pair(k)?.objects.as_ref().ok_or_else(missing)?.read(region, out),
-        }
-        Ok(())
+        };
+        read.map_err(|e| e.at(layer_name(layer)))
     }
 }
 
@@ -245,10 +257,10 @@ impl ImageSink {
 
 impl Sink for ImageSink {
     fn write(&mut self, region: Region, image: ArrayView3<'_, f32>, support: Option<ArrayView3<'_, f32>>) -> Result<()> {
-        self.prediction.write(region, image);
-        if let (Some(pixels), Some(support)) = (&mut self.support, support) {
-            pixels.write(region, support);
+        self.prediction.write(region, image).map_err(|e| e.at("The prediction"))?;
+        match (&mut self.support, support) {
+            (Some(pixels), Some(support)) => pixels.write(region, support).map_err(|e| e.at("The support layer")),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

@@ -249,6 +249,8 @@ fn images_that_cannot_be_are_refused_with_the_value() {
     let good = image(&mut pixels, stf_dtype::F32, 1, 2, 2);
     let cases = [
         (stf_image { data: null_mut(), ..good }, "coarse: data is NULL"),
+        (stf_image { transfer: Some(no_transfer), ..good }, "coarse: transfer is set, and data or a stride too"),
+        (stf_image { data: null_mut(), transfer: Some(no_transfer), row_stride: 8, ..good }, "coarse: transfer is set"),
         (stf_image { dtype: 0, ..good }, "coarse: dtype is 0, expected one of"),
         (stf_image { dtype: 8, ..good }, "coarse: dtype is 8"),
         (stf_image { bands: 0, ..good }, "coarse is empty: 0 bands, 2 rows, 2 columns"),
@@ -502,6 +504,11 @@ struct Meddler {
     job: *mut stf_job,
     statuses: Vec<stf_status>,
     thread: std::thread::ThreadId,
+}
+
+/// A transfer function that is never called.
+unsafe extern "C" fn no_transfer(_: usize, _: usize, _: usize, _: usize, _: *mut c_void, _: *mut c_void) -> c_int {
+    0
 }
 
 unsafe extern "C" fn meddle(fraction: f64, _: *const c_char, user: *mut c_void) -> c_int {

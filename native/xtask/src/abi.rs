@@ -146,7 +146,7 @@ fn layout(fields: &[Member]) -> Result<(Vec<usize>, usize, usize)> {
     let (mut places, mut end, mut alignment) = (Vec::new(), 0usize, 1);
     for field in fields {
         let bytes = match field.is.as_str() {
-            pointer if pointer.ends_with('*') => 8,
+            pointer if pointer.ends_with('*') || pointer.ends_with("_fn") => 8,
             "size_t" | "ptrdiff_t" | "uint64_t" | "int64_t" | "double" => 8,
             "int32_t" | "uint32_t" | "float" | "int" => 4,
             "int16_t" | "uint16_t" => 2,
