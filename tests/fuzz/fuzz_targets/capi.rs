@@ -15,6 +15,8 @@ use stfusion::*;
 
 const ARENA: usize = 1 << 15;
 const KNOWN: usize = size_of::<stf_image>();
+/// Its size before it had a function, which is still taken.
+const EARLIER: usize = std::mem::offset_of!(stf_image, transfer);
 const METHODS: [&CStr; 4] = [c"nearest_pair", c"linear_in_time", c"coarse_increment", c"starfm"];
 
 #[derive(Arbitrary, Debug, Clone, Copy)]
@@ -147,6 +149,8 @@ impl Image {
             mask: d.mask.map_or(null(), |m| at(m.0) as *const u8),
             mask_row_stride: d.mask.map_or(0, |m| isize::from(m.1[0])),
             mask_col_stride: d.mask.map_or(0, |m| isize::from(m.1[1])),
+            transfer: None,
+            user: std::ptr::null_mut(),
         };
         let mut later = None;
         match odd {
@@ -188,7 +192,7 @@ impl Image {
         let col = or(image.col_stride, pixel_bytes);
         let row = or(image.row_stride, col.saturating_mul(image.cols as i128));
         let band = or(image.band_stride, row.saturating_mul(image.rows as i128));
-        let malformed = !(struct_size == KNOWN || struct_size > KNOWN && struct_size <= 4096 && later_is_clear)
+        let malformed = !(struct_size == KNOWN || struct_size == EARLIER || struct_size > KNOWN && struct_size <= 4096 && later_is_clear)
             || pixel_bytes == 0
             || image.data.is_null()
             || sizes.contains(&0)
