@@ -192,13 +192,14 @@ impl Image {
         let col = or(image.col_stride, pixel_bytes);
         let row = or(image.row_stride, col.saturating_mul(image.cols as i128));
         let band = or(image.band_stride, row.saturating_mul(image.rows as i128));
-        let malformed = !(struct_size == KNOWN || struct_size == EARLIER || struct_size > KNOWN && struct_size <= 4096 && later_is_clear)
-            || pixel_bytes == 0
-            || image.data.is_null()
-            || sizes.contains(&0)
-            || !matches!(image.has_nodata, 0 | 1)
-            || !scale.is_finite()
-            || !offset.is_finite();
+        let malformed =
+            !(struct_size == KNOWN || struct_size == EARLIER || struct_size > KNOWN && struct_size <= 4096 && later_is_clear)
+                || pixel_bytes == 0
+                || image.data.is_null()
+                || sizes.contains(&0)
+                || !matches!(image.has_nodata, 0 | 1)
+                || !scale.is_finite()
+                || !offset.is_finite();
         let fits = |s: i128| s >= isize::MIN as i128 && s <= isize::MAX as i128;
         let sized = sizes.iter().all(|&n| fits(n as i128));
         let mut verdict = if malformed {
