@@ -28,6 +28,7 @@ pub const SETTINGS: &[(&str, &[(&str, &str)])] = &[
         "inverse distance",
         &[("spatial_prediction", "inverse_distance"), ("classification", "k_means"), ("max_classes", "3"), ("min_classes", "2")],
     ),
+    ("cubic convolution", &[("spatial_prediction", "cubic")]),
     ("range", &[("data_range", "0.1 0.3"), ("extreme_share", "0.02"), ("weight_cap", "2")]),
     (
         "few of everything",

@@ -21,7 +21,6 @@ pub mod model;
 pub mod parameters;
 pub mod reference;
 
-use ndarray::Axis;
 use stfusion_core::method::{
     check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo, TileIn,
     TileOut,
@@ -30,15 +29,17 @@ use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
 
 use crate::blocks::coarse_grid::CoarseGrid;
-use crate::blocks::inverse_distance::InverseDistance;
 use crate::blocks::nearest::{DistanceLaw, Norm, Search, Window};
-use crate::blocks::pair_order::nearest_first;
+use crate::blocks::pair_weights::{self, pair_weights, PairJob};
 use crate::blocks::pixel_sample::MOST_PIXELS;
+use crate::blocks::purest_cells;
+use crate::blocks::residual_weights::ResidualWeights;
 use crate::blocks::simd::Path;
-use crate::blocks::thin_plate::{self, ThinPlate};
-use cpu::{Job, PairJob, Spatial};
+use crate::blocks::similar_changes::{self, data_range, distance_law, SimilarChanges, SimilarityOrder};
+use crate::blocks::spatial_prediction::{self, Spatial};
+use cpu::Job;
 use model::PairModel;
-use parameters::{HomogeneityWindow, Pairs, SimilarityOrder, SpatialPrediction};
+use parameters::HomogeneityWindow;
 
 pub use parameters::Parameters;
 
@@ -78,44 +79,20 @@ impl Method for Fsdaf {
         let parameters = Parameters::from_values(request.values)?;
         check(&parameters)?;
         let grid = CoarseGrid::of_scene(request.scene, parameters.scale, INFO.label)?;
-        if grid.scale > thin_plate::MOST_SCALE && parameters.spatial_prediction == SpatialPrediction::ThinPlate {
-            let message = format!("The scale is {}; a thin-plate spline takes up to {}", grid.scale, thin_plate::MOST_SCALE);
-            return Err(
-                Error::new(ErrorKind::Parameter, message).with_hint("Set spatial_prediction=inverse_distance, or check scale.")
-            );
-        }
+        parameters.spatial_prediction.check(grid.scale)?;
         Ok(Box::new(Planned { parameters, grid, scene: request.scene.clone() }))
     }
 }
 
 fn check(parameters: &Parameters) -> Result<()> {
-    let refused = |message: String, hint: &str| Err(Error::new(ErrorKind::Parameter, message).with_hint(hint));
-    match parameters.data_range[..] {
-        [] => {}
-        [low, high] if low < high => {}
-        _ => {
-            let given: Vec<String> = parameters.data_range.iter().map(f64::to_string).collect();
-            return refused(
-                format!("data_range is {:?}; expected the smallest and the largest value", given.join(" ")),
-                "Give two ascending numbers, such as \"0 1\" for reflectance, or auto for no limits.",
-            );
-        }
-    }
-    match parameters.change_quantiles[..] {
-        [low, high] if low < high => {}
-        _ => {
-            let given: Vec<String> = parameters.change_quantiles.iter().map(f64::to_string).collect();
-            return refused(
-                format!("change_quantiles is {:?}; expected two quantiles", given.join(" ")),
-                "Give two ascending numbers between 0 and 1, such as \"0.1 0.9\".",
-            );
-        }
-    }
+    data_range(&parameters.data_range)?;
+    purest_cells::quantiles(&parameters.change_quantiles)?;
     if parameters.min_classes > parameters.max_classes {
-        return refused(
+        return Err(Error::new(
+            ErrorKind::Parameter,
             format!("min_classes ({}) is larger than max_classes ({})", parameters.min_classes, parameters.max_classes),
-            "Set max_classes to at least min_classes.",
-        );
+        )
+        .with_hint("Set max_classes to at least min_classes."));
     }
     Ok(())
 }
@@ -134,10 +111,7 @@ impl Planned {
 
     fn law(&self) -> Option<DistanceLaw> {
         let by_distance = self.parameters.similarity_order == SimilarityOrder::DifferenceAndDistance;
-        by_distance.then(|| DistanceLaw {
-            added: cpu::ADDED_DIFFERENCE,
-            factors: Window::new(self.half()).table(|d| cpu::order_factor(d, self.half())),
-        })
+        by_distance.then(|| distance_law(self.half()))
     }
 
     fn search(&self) -> Search {
@@ -156,29 +130,23 @@ impl Planned {
             HomogeneityWindow::CoarsePixel => self.grid.scale / 2,
         }
     }
-
-    /// Indices of the pairs that are used.
-    fn pairs(&self) -> Vec<usize> {
-        match self.parameters.pairs {
-            Pairs::Combined => (0..self.scene.pairs.len()).collect(),
-            Pairs::Nearest => nearest_first(&self.scene).into_iter().take(1).collect(),
-        }
-    }
 }
 
 impl Plan for Planned {
     fn cost(&self) -> Cost {
-        let (bands, pairs) = (self.scene.bands, self.pairs().len());
+        let (bands, pairs) = (self.scene.bands, self.parameters.pairs.used(&self.scene).len());
         let (float, scale) = (size_of::<f32>(), self.grid.scale);
-        let combined = if pairs > 1 { 2 * bands * size_of::<f64>() } else { 0 };
+        let combined = if pairs > 1 { pair_weights::bytes_per_px(bands) } else { 0 };
         let classes = self.parameters.max_classes as usize;
         let of_cells = bands * (3 * pairs + 2) + classes + 1;
         Cost {
             halo_px: cpu::halo(self.half(), self.homogeneity_half(), scale),
-            // fine values, factors and changes; homogeneity, labels, usable pixels and the counts of the support
-            bytes_per_px: 3 * bands * float + 6 * float + combined,
+            // labels and homogeneity beside the rest
+            bytes_per_px: similar_changes::bytes_per_px(bands) + 2 * float + combined,
             fixed_bytes: self.search().bytes(bands + 1) + 8 * scale * scale * float,
-            prepared_bytes: self.grid.cells() * of_cells * float + ThinPlate::bytes(scale) + 2 * MOST_PIXELS * bands * float,
+            prepared_bytes: self.grid.cells() * of_cells * float
+                + spatial_prediction::bytes(self.parameters.spatial_prediction, scale)
+                + 2 * MOST_PIXELS * bands * float,
         }
     }
 
@@ -193,39 +161,34 @@ impl Plan for Planned {
         }
         let mut pairs = Vec::new();
         let mut derived = vec![("scale".to_string(), self.grid.scale.to_string())];
-        let used = self.pairs();
+        let used = self.parameters.pairs.used(&self.scene);
         for &k in &used {
             let model = PairModel::new(scene, &self.grid, &self.parameters, k, &target, exec)?;
             if model.coarse_changes.iter().all(|v| v.is_nan()) {
                 exec.warn(format!("Pair {} has no coarse pixel that is valid at the target too; it predicts nothing", k + 1));
             }
             derived.extend(facts(k, &model));
-            let weights = (used.len() > 1).then(|| cpu::pair_weights(&model, &self.grid));
+            let weights = (used.len() > 1).then(|| pair_weights(&model.coarse_changes, &self.grid, 1));
             pairs.push(PairJob { index: k, model, weights });
             (exec.progress)(pairs.len() as f64 / used.len() as f64);
         }
-        let bands = || target.axis_iter(Axis(0)).map(|band| band.iter().copied().collect::<Vec<f32>>());
-        let (rows, cols, scale) = (self.grid.rows, self.grid.cols, self.grid.scale);
-        let spatial = match self.parameters.spatial_prediction {
-            SpatialPrediction::ThinPlate => {
-                let spline = ThinPlate::new(rows, cols, scale, self.search().path());
-                let nodes = bands().map(|values| spline.filled(&values, exec.cancel)).collect::<Result<_>>()?;
-                Spatial::ThinPlate(spline, nodes)
-            }
-            SpatialPrediction::InverseDistance => {
-                Spatial::InverseDistance(InverseDistance::new(rows, cols, scale), bands().collect())
-            }
-        };
         let job = Job {
-            parameters: self.parameters.clone(),
-            grid: self.grid,
+            similar: SimilarChanges {
+                grid: self.grid,
+                search: self.search(),
+                law: self.law(),
+                relative: true,
+                same_class: self.parameters.same_class,
+                weight: self.parameters.similarity_weight,
+                half_weight_px: self.half().max(1) as f64,
+                range: data_range(&self.parameters.data_range)?,
+                pairs: pairs.len(),
+                scene: (self.scene.rows, self.scene.cols),
+            },
             pairs,
-            spatial,
-            range: model::data_range(&self.parameters),
+            spatial: Spatial::new(self.parameters.spatial_prediction, &self.grid, &target, exec.cancel)?,
+            residuals: ResidualWeights { sign_rule: self.parameters.sign_rule, cap: self.parameters.weight_cap },
             homogeneity_half: self.homogeneity_half(),
-            search: self.search(),
-            law: self.law(),
-            scene: (self.scene.rows, self.scene.cols),
         };
         Ok(Box::new(Ready { job, derived }))
     }

@@ -2,24 +2,19 @@
 //!
 //! Everything is taken over the whole scene, in passes over fixed blocks. A *cell* is a coarse pixel.
 
-use ndarray::{s, Array2, Array3, ArrayView2, Axis};
+use ndarray::{s, Array2, Array3, Axis};
 use stfusion_core::method::{Fallback, Layer, Scene};
 use stfusion_core::{Error, ErrorKind, Exec, Result};
 
 use super::parameters::Parameters;
-use crate::blocks::bounded_least_squares::BoundedLeastSquares;
 use crate::blocks::classes::Classes;
 use crate::blocks::classifiers::Classification;
 use crate::blocks::coarse_grid::CoarseGrid;
 use crate::blocks::passes;
 use crate::blocks::pixel_sample::{PixelSample, MOST_PIXELS};
+use crate::blocks::purest_cells::{quantiles, PurestCells};
+use crate::blocks::similar_changes::data_range;
 use crate::blocks::statistics::Moments;
-
-/// Share of a cell's pixels that must have a class for the cell to take part in solving for class changes; the next one when there
-/// are fewer such cells than classes.
-const COMPLETE: [f32; 3] = [0.999, 0.5, 0.0];
-/// Share of a class in a cell below which the cell says nothing of it.
-const LEAST_SHARE: f32 = 0.01;
 
 /// See the [module](self).
 pub struct PairModel {
@@ -82,10 +77,18 @@ impl PairModel {
             limits: Vec::new(),
             tolerances: Vec::new(),
         };
+        let purest = PurestCells {
+            most: parameters.pure_pixels as usize,
+            quantiles: Some(quantiles(&parameters.change_quantiles)?),
+            by_magnitude: false,
+            once: false,
+            widened: 1.0,
+        };
+        let (least, most) = data_range(&parameters.data_range)?;
         for band in 0..target.dim().0 {
             exec.cancel.check()?;
             let coarse_change = model.coarse_changes.index_axis(Axis(0), band);
-            let (changes, troubles) = class_changes(&facts.shares, facts.labelled.view(), coarse_change, parameters);
+            let (changes, troubles) = purest.class_values(&facts.shares, facts.labelled.view(), coarse_change);
             for (class, change) in changes.iter().enumerate() {
                 let shares = facts.shares.index_axis(Axis(0), class);
                 model.residuals.slice_mut(s![band, .., ..]).zip_mut_with(&shares, |r, f| *r -= (f64::from(*f) * change) as f32);
@@ -93,11 +96,12 @@ impl PairModel {
             let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
             let mut reach = |value: f64| (low, high) = (low.min(value), high.max(value));
             target.index_axis(Axis(0), band).iter().filter(|v| !v.is_nan()).for_each(|v| reach(f64::from(*v)));
-            for ((least, most), change) in facts.ranges[band].iter().zip(&changes).filter(|((least, most), _)| least <= most) {
-                reach(drawn_in(*least, model.extremes[band]) + change);
-                reach(drawn_in(*most, model.extremes[band]) + change);
+            for ((smallest, largest), change) in
+                facts.ranges[band].iter().zip(&changes).filter(|((smallest, largest), _)| smallest <= largest)
+            {
+                reach(drawn_in(*smallest, model.extremes[band]) + change);
+                reach(drawn_in(*largest, model.extremes[band]) + change);
             }
-            let (least, most) = data_range(parameters);
             model.limits.push((low.max(least), high.min(most)));
             let moments = facts.moments[band];
             let deviation = (moments.squares / (moments.count.max(2) - 1) as f64).sqrt();
@@ -113,14 +117,6 @@ impl PairModel {
 /// A fine value drawn in to the extremes of its band.
 pub fn drawn_in(value: f32, (low, high): (f32, f32)) -> f64 {
     f64::from(value.max(low).min(high))
-}
-
-/// Smallest and largest possible value.
-pub fn data_range(parameters: &Parameters) -> (f64, f64) {
-    match parameters.data_range[..] {
-        [low, high] => (low, high),
-        _ => (f64::NEG_INFINITY, f64::INFINITY),
-    }
 }
 
 /// The classes of a pair: of its class map, or fitted to its fine image.
@@ -207,63 +203,4 @@ fn fine_facts(scene: &dyn Scene, grid: &CoarseGrid, pair: usize, classes: &Class
         }
     }
     Ok(all)
-}
-
-/// Change of every class in one band (equations 2 to 4), and what is wrong with it.
-pub fn class_changes(
-    shares: &Array3<f32>,
-    labelled: ArrayView2<'_, f32>,
-    coarse_changes: ArrayView2<'_, f32>,
-    parameters: &Parameters,
-) -> (Vec<f64>, Vec<Fallback>) {
-    let classes = shares.dim().0;
-    let cols = coarse_changes.dim().1;
-    let valid: Vec<usize> = coarse_changes.iter().enumerate().filter(|(_, v)| !v.is_nan()).map(|(i, _)| i).collect();
-    if valid.is_empty() {
-        return (vec![0.0; classes], vec![Fallback::FewCoarse; classes]);
-    }
-    let at = |i: usize| (i / cols, i % cols);
-    let change = |i: usize| f64::from(coarse_changes[at(i)]);
-    let moments =
-        valid.iter().fold(Moments::default(), |sum, &i| sum.merged(Moments { count: 1, mean: change(i), squares: 0.0 }));
-    let deviation = (moments.squares / (moments.count.max(2) - 1) as f64).sqrt();
-    let low = valid.iter().fold(f64::INFINITY, |low, &i| low.min(change(i))) - deviation;
-    let high = valid.iter().fold(f64::NEG_INFINITY, |high, &i| high.max(change(i))) + deviation;
-
-    let complete =
-        COMPLETE.iter().map(|least| valid.iter().copied().filter(|&i| labelled[at(i)] > *least).collect::<Vec<usize>>());
-    let cells = complete.reduce(|kept, next| if kept.len() < classes { next } else { kept }).unwrap_or_default();
-    let mut system = BoundedLeastSquares::new(classes, 1);
-    let mut row = vec![0.0; classes];
-    let mut absent = vec![false; classes];
-    for class in 0..classes {
-        let share = |i: usize| shares[(class, at(i).0, at(i).1)];
-        let mut purest: Vec<usize> = cells.iter().copied().filter(|&i| share(i) > LEAST_SHARE).collect();
-        // of equally pure cells the later ones, as in the author's program
-        purest.sort_unstable_by(|&i, &j| share(j).total_cmp(&share(i)).then(j.cmp(&i)));
-        purest.truncate(parameters.pure_pixels as usize);
-        absent[class] = purest.is_empty();
-        let mut sorted: Vec<f64> = purest.iter().map(|&i| change(i)).collect();
-        sorted.sort_unstable_by(f64::total_cmp);
-        let quantile = |q: f64| sorted[((q * sorted.len() as f64) as usize).min(sorted.len() - 1)];
-        for &i in &purest {
-            if change(i) < quantile(parameters.change_quantiles[0]) || change(i) > quantile(parameters.change_quantiles[1]) {
-                continue;
-            }
-            row.iter_mut().enumerate().for_each(|(c, f)| *f = f64::from(shares[(c, at(i).0, at(i).1)]));
-            system.add(&row, &[change(i)], 1.0);
-        }
-    }
-    system.finish(0.0);
-    // what the equations leave open changes as the scene does
-    let mut changes = vec![0.0; classes];
-    system.solve(0, &vec![low; classes], &vec![high; classes], &vec![moments.mean; classes], &mut changes);
-    let open = system.undetermined().iter().zip(absent);
-    let troubles = open.map(|(&open, absent)| match (open, absent) {
-        (false, _) => Fallback::None,
-        (_, true) => Fallback::ClassAbsent,
-        _ if cells.len() < classes => Fallback::FewCoarse,
-        _ => Fallback::Singular,
-    });
-    (changes, troubles.collect())
 }

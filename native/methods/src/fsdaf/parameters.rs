@@ -3,16 +3,9 @@
 use stfusion_core::{choices, params};
 
 use crate::blocks::classifiers::ClassifierKind;
-
-choices! {
-    /// How the coarse image of the target is brought to fine pixels for the spatial prediction.
-    pub enum SpatialPrediction {
-        /// Thin-plate spline.
-        ThinPlate = "thin_plate": "Thin-plate spline through the coarse pixels",
-        /// Inverse squared distance.
-        InverseDistance = "inverse_distance": "Inverse squared distance within two coarse pixels",
-    }
-}
+use crate::blocks::pair_weights::Pairs;
+use crate::blocks::similar_changes::{SimilarityOrder, SimilarityWeight};
+use crate::blocks::spatial_prediction::SpatialPrediction;
 
 choices! {
     /// The window of the homogeneity index.
@@ -21,36 +14,6 @@ choices! {
         Window = "window": "The window of the similar pixels (the author's program)",
         /// One coarse pixel.
         CoarsePixel = "coarse_pixel": "A square the size of a coarse pixel (the paper)",
-    }
-}
-
-choices! {
-    /// What orders similar pixels.
-    pub enum SimilarityOrder {
-        /// Difference and distance.
-        DifferenceAndDistance = "difference_and_distance": "Spectral difference times a factor that grows with the distance (the author's program)",
-        /// Difference alone.
-        Difference = "difference": "Spectral difference (the paper)",
-    }
-}
-
-choices! {
-    /// What similar pixels are weighted by.
-    pub enum SimilarityWeight {
-        /// Distance and difference.
-        DistanceAndDifference = "distance_and_difference": "Inverse distance and inverse spectral difference (the author's program)",
-        /// Distance alone.
-        Distance = "distance": "Inverse distance (the paper)",
-    }
-}
-
-choices! {
-    /// Which pairs are used.
-    pub enum Pairs {
-        /// All of them.
-        Combined = "combined": "All: each predicts, and counts more where its coarse values changed less",
-        /// The nearest one.
-        Nearest = "nearest": "The one nearest in time alone",
     }
 }
 

@@ -1,0 +1,120 @@
+//! Where in a coarse pixel its residual goes: weights of its fine pixels (Zhu et al. 2016, equations 14 to 18).
+//!
+//! ```text
+//! w ~ |F_SP − F_TP| · HI + |R| (1 − HI), mean 1
+//! ```
+//! with the spatial and the temporal prediction of the pixel, its homogeneity HI and the residual R of the coarse pixel.
+
+/// How residuals are distributed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ResidualWeights {
+    /// Ignore the spatial prediction where it lies on the other side of the temporal one than the residual.
+    pub sign_rule: bool,
+    /// A weight above this number of times the mean becomes the mean.
+    pub cap: f64,
+}
+
+impl ResidualWeights {
+    /// Weights, with mean 1, of the pixels whose (F_SP − F_TP, HI) are `pixels`, into `weights`; `NaN` for pixels with a `NaN`.
+    #[inline]
+    pub fn of(&self, residual: f64, pixels: impl Iterator<Item = (f64, f64)>, weights: &mut Vec<f64>) {
+        // where nothing speaks for any pixel all count the same
+        let least = 1e-8 * residual.abs() + f64::MIN_POSITIVE;
+        weights.clear();
+        weights.extend(pixels.map(|(excess, homogeneity)| {
+            let against = self.sign_rule && if residual <= 0.0 { excess > 0.0 } else { excess < 0.0 };
+            let excess = if against { 0.0 } else { excess.abs() };
+            excess * homogeneity + residual.abs() * (1.0 - homogeneity) + least
+        }));
+        let mean = mean(weights);
+        weights.iter_mut().for_each(|w| {
+            *w /= mean;
+            *w = if *w > self.cap { 1.0 } else { *w };
+        });
+        let mean = self::mean(weights);
+        weights.iter_mut().for_each(|w| *w /= mean);
+    }
+
+    /// Writes to `to` the changes `own` of the pixels of a coarse pixel and their parts of what these leave of its change; `NaN` for
+    /// pixels without a change. `pixels` are (F_SP − F_TP, HI), `weights` is memory.
+    pub fn distribute<'a>(
+        &self,
+        coarse_change: f64,
+        own: &[f64],
+        pixels: impl Iterator<Item = (f64, f64)>,
+        weights: &mut Vec<f64>,
+        to: impl Iterator<Item = &'a mut f32>,
+    ) {
+        let residual = coarse_change - mean(own);
+        self.of(residual, pixels, weights);
+        for ((to, own), weight) in to.zip(own).zip(weights) {
+            let change = (own + *weight * residual) as f32;
+            *to = if change.is_finite() { change } else { f32::NAN };
+        }
+    }
+}
+
+/// Mean of the values that are not `NaN`.
+fn mean(values: &[f64]) -> f64 {
+    let (mut sum, mut count) = (0.0, 0.0);
+    for v in values.iter().filter(|v| !v.is_nan()) {
+        sum += v;
+        count += 1.0;
+    }
+    sum / count
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn weights(rule: ResidualWeights, residual: f64, pixels: &[(f64, f64)]) -> Vec<f64> {
+        let mut weights = Vec::new();
+        rule.of(residual, pixels.iter().copied(), &mut weights);
+        weights
+    }
+
+    const PAPER: ResidualWeights = ResidualWeights { sign_rule: false, cap: f64::INFINITY };
+
+    proptest! {
+        #[test]
+        fn weights_have_mean_one_and_are_not_negative(
+            residual in -0.3f64..0.3, pixels in prop::collection::vec((-0.5f64..0.5, 0.0f64..=1.0), 1..40), sign_rule: bool, cap in 1.0f64..9.0,
+        ) {
+            let got = weights(ResidualWeights { sign_rule, cap }, residual, &pixels);
+            prop_assert!((mean(&got) - 1.0).abs() < 1e-9 && got.iter().all(|w| *w >= 0.0), "{:?}", got);
+        }
+    }
+
+    #[test]
+    fn homogeneous_pixels_follow_the_spatial_prediction_and_others_share_evenly() {
+        let near = |got: Vec<f64>, expected: [f64; 3]| {
+            assert!(got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?} and {expected:?}");
+        };
+        let pixels = [(0.3, 1.0), (-0.1, 1.0), (0.2, 1.0)];
+        near(weights(PAPER, 0.1, &pixels), [1.5, 0.5, 1.0]);
+        near(weights(ResidualWeights { sign_rule: true, ..PAPER }, 0.1, &pixels), [1.8, 0.0, 1.2]);
+        near(weights(ResidualWeights { sign_rule: true, ..PAPER }, -0.1, &pixels), [0.0, 3.0, 0.0]);
+        near(weights(ResidualWeights { cap: 1.2, ..PAPER }, 0.1, &pixels), [1.2, 0.6, 1.2]);
+        near(weights(PAPER, 0.1, &pixels.map(|(excess, _)| (excess, 0.0))), [1.0; 3]);
+        near(weights(PAPER, 0.0, &[(0.0, 1.0); 3]), [1.0; 3]);
+    }
+
+    #[test]
+    fn what_is_distributed_adds_up_to_the_coarse_change() {
+        let own = [0.1, f64::NAN, -0.2, 0.4];
+        let mut to = [0.0f32; 4];
+        let pixels = [(0.3, 0.5), (0.0, 1.0), (-0.1, 0.9), (0.2, 1.0)];
+        PAPER.distribute(0.2, &own, pixels.into_iter(), &mut Vec::new(), to.iter_mut());
+        assert!(to[1].is_nan() && (to[0] + to[2] + to[3] - 0.6).abs() < 1e-6, "{to:?}");
+        assert!(to[3] > 0.4 && to[0] > 0.1, "{to:?}");
+    }
+
+    #[test]
+    fn a_pixel_without_a_prediction_takes_no_part() {
+        let got = weights(PAPER, 0.1, &[(f64::NAN, 1.0), (0.2, 1.0), (0.2, f64::NAN)]);
+        assert!(got[0].is_nan() && got[1] == 1.0 && got[2].is_nan());
+    }
+}
