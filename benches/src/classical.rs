@@ -47,6 +47,8 @@ const WORKS: &[Work] = &[
     Work { method: "spstfm", settings: &[], side: 400, bands: 3, pairs: 2, peer: Some(("ImageFusion", 740.0)) },
     Work { method: "fsdaf", settings: &[], side: 480, bands: 3, pairs: 1, peer: Some(("author's IDL", 137.0)) },
     Work { method: "fsdaf", settings: &[], side: 1000, bands: 6, pairs: 1, peer: None },
+    Work { method: "sfsdaf", settings: &[], side: 480, bands: 3, pairs: 1, peer: None },
+    Work { method: "ifsdaf", settings: &[], side: 480, bands: 3, pairs: 1, peer: None },
     Work { method: "ubdf", settings: &[], side: 480, bands: 3, pairs: 1, peer: Some(("author's Python", 2.0)) },
     Work { method: "stdfa", settings: &[], side: 480, bands: 3, pairs: 1, peer: None },
     Work { method: "strum", settings: &[], side: 480, bands: 3, pairs: 1, peer: None },

@@ -12,9 +12,11 @@ pub mod coarse_increment;
 pub mod estarfm;
 pub mod fitfc;
 pub mod fsdaf;
+pub mod ifsdaf;
 pub mod linear_in_time;
 pub mod nearest_pair;
 pub mod obsum;
+pub mod sfsdaf;
 pub mod spstfm;
 pub mod starfm;
 pub mod stdfa;
@@ -29,6 +31,8 @@ static METHODS: &[&dyn Method] = &[
     &estarfm::Estarfm,
     &fitfc::FitFc,
     &fsdaf::Fsdaf,
+    &sfsdaf::Sfsdaf,
+    &ifsdaf::Ifsdaf,
     &ubdf::Ubdf,
     &stdfa::Stdfa,
     &strum::Strum,

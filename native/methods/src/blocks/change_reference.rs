@@ -12,7 +12,6 @@ use super::residual_weights::ResidualWeights;
 use super::similar_changes::{SimilarityOrder, SimilarityWeight, SMALLEST_VALUE};
 use super::spatial_prediction::SpatialPrediction;
 use super::thin_plate::ThinPlate;
-use crate::cases::Problem;
 
 /// A prediction with its support.
 #[derive(Debug, Clone)]
@@ -23,6 +22,8 @@ pub struct Outcome {
     pub similar_pixels: Array2<f64>,
     /// Pixels with a change over pixels of the window inside the scene, over all pairs.
     pub valid_fraction: Array2<f64>,
+    /// The change of every cell, (band, cell row, cell col).
+    pub coarse_changes: Array3<f64>,
 }
 
 /// Mean of the values that are not `NaN`, which it is without any.
@@ -216,6 +217,7 @@ impl Averaging {
             image: Array3::from_elem((bands, rows, cols), f64::NAN),
             similar_pixels: Array2::zeros((rows, cols)),
             valid_fraction: Array2::zeros((rows, cols)),
+            coarse_changes: delta_c.clone(),
         };
         for r in 0..rows {
             for c in 0..cols {
@@ -275,25 +277,22 @@ impl Averaging {
     }
 }
 
-/// The outcomes of the pairs `used` combined: each weighted with 1 / mean |C_p − C_k| over the cells within `radius`.
-pub fn combined(problem: &Problem, grid: &CoarseGrid, used: &[usize], outcomes: &[Outcome], radius: usize) -> Outcome {
+/// The outcomes of several pairs combined: each weighted with 1 / mean |C_p − C_k| over the cells within `radius`.
+pub fn combined(grid: &CoarseGrid, outcomes: &[Outcome], radius: usize) -> Outcome {
     let mut whole = outcomes[0].clone();
-    let count = used.len() as f64;
+    let count = outcomes.len() as f64;
     whole.similar_pixels = outcomes.iter().fold(whole.similar_pixels * 0.0, |sum, o| sum + &o.similar_pixels);
     whole.valid_fraction = outcomes.iter().fold(whole.valid_fraction * 0.0, |sum, o| sum + &o.valid_fraction / count);
-    if used.len() > 1 {
-        let target = cell_means(grid, &problem.target);
-        let weights: Vec<Array3<f64>> = used
-            .iter()
-            .map(|&k| {
-                let change = &target - &cell_means(grid, &problem.pairs[k].coarse);
-                Array3::from_shape_fn(change.dim(), |(b, r, c)| {
-                    let near = grid.window(r, c, radius);
-                    let part = change.slice(s![b, near.row..near.row + near.rows, near.col..near.col + near.cols]);
-                    1.0 / mean(part.iter().map(|v| v.abs())).max(1e-30)
-                })
+    if outcomes.len() > 1 {
+        let weights = outcomes.iter().map(|outcome| {
+            let change = &outcome.coarse_changes;
+            Array3::from_shape_fn(change.dim(), |(b, r, c)| {
+                let near = grid.window(r, c, radius);
+                let part = change.slice(s![b, near.row..near.row + near.rows, near.col..near.col + near.cols]);
+                1.0 / mean(part.iter().map(|v| v.abs())).max(1e-30)
             })
-            .collect();
+        });
+        let weights: Vec<Array3<f64>> = weights.collect();
         for (at, value) in whole.image.indexed_iter_mut() {
             let cell = (at.0, at.1 / grid.scale, at.2 / grid.scale);
             let valid = || outcomes.iter().zip(&weights).filter(|(o, _)| !o.image[at].is_nan());

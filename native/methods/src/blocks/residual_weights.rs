@@ -106,7 +106,7 @@ mod tests {
     fn what_is_distributed_adds_up_to_the_coarse_change() {
         let own = [0.1, f64::NAN, -0.2, 0.4];
         let mut to = [0.0f32; 4];
-        let pixels = [(0.3, 0.5), (0.0, 1.0), (-0.1, 0.9), (0.2, 1.0)];
+        let pixels = [(0.3, 0.5), (f64::NAN, 1.0), (-0.1, 0.9), (0.2, 1.0)];
         PAPER.distribute(0.2, &own, pixels.into_iter(), &mut Vec::new(), to.iter_mut());
         assert!(to[1].is_nan() && (to[0] + to[2] + to[3] - 0.6).abs() < 1e-6, "{to:?}");
         assert!(to[3] > 0.4 && to[0] > 0.1, "{to:?}");

@@ -11,6 +11,7 @@ use stfusion_core::{choices, Error, ErrorKind, Exec, Region, Result};
 use super::box_sums::{self, RimmedPlane};
 use super::coarse_grid::CoarseGrid;
 use super::nearest::{weighted_means, DistanceLaw, Plane, Planes, Sample, Search, Term, Tolerance, Window};
+use super::statistics::Moments;
 
 choices! {
     /// What orders similar pixels.
@@ -36,6 +37,12 @@ choices! {
 pub const SMALLEST_VALUE: f32 = 1e-12;
 /// Added to the difference before the distance counts.
 const ADDED_DIFFERENCE: f32 = 1e-5;
+
+/// Difference that similar pixels are below in a band with these moments: twice its standard deviation, divided by a number of classes.
+pub fn tolerance(moments: Moments, classes: f64) -> f32 {
+    let deviation = (moments.squares / (moments.count.max(2) - 1) as f64).sqrt();
+    (2.0 * deviation / classes) as f32
+}
 
 /// The order of similar pixels by difference and distance, in windows with `half` pixels on each side: `(difference + 1e-5) · (10 + d / w)`.
 pub fn distance_law(half: usize) -> DistanceLaw {

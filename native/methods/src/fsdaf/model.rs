@@ -13,7 +13,7 @@ use crate::blocks::coarse_grid::CoarseGrid;
 use crate::blocks::passes;
 use crate::blocks::pixel_sample::{PixelSample, MOST_PIXELS};
 use crate::blocks::purest_cells::{quantiles, PurestCells};
-use crate::blocks::similar_changes::data_range;
+use crate::blocks::similar_changes::{data_range, tolerance};
 use crate::blocks::statistics::Moments;
 
 /// See the [module](self).
@@ -103,10 +103,8 @@ impl PairModel {
                 reach(drawn_in(*largest, model.extremes[band]) + change);
             }
             model.limits.push((low.max(least), high.min(most)));
-            let moments = facts.moments[band];
-            let deviation = (moments.squares / (moments.count.max(2) - 1) as f64).sqrt();
             let number = parameters.similarity_classes.unwrap_or(model.classes.count() as f64);
-            model.tolerances.push((2.0 * deviation / number) as f32);
+            model.tolerances.push(tolerance(facts.moments[band], number));
             model.class_changes.push(changes);
             model.troubles.push(troubles);
         }

@@ -28,7 +28,7 @@ pub fn predict(parameters: &Parameters, problem: &Problem) -> Result<Outcome> {
     let grid = CoarseGrid::of_scene(scene.info(), parameters.scale, "FSDAF")?;
     let used = parameters.pairs.used(scene.info());
     let outcomes = used.iter().map(|&k| of_pair(parameters, problem, &scene, &grid, k)).collect::<Result<Vec<_>>>()?;
-    Ok(combined(problem, &grid, &used, &outcomes, 1))
+    Ok(combined(&grid, &outcomes, 1))
 }
 
 fn of_pair(
