@@ -121,7 +121,12 @@ pub struct Scratch {
 
 impl ThinPlate {
     /// For a scene of `rows` x `cols` coarse pixels of `scale` x `scale` fine pixels; all at least 1.
-    pub fn new(rows: usize, cols: usize, scale: usize, path: Path) -> ThinPlate {
+    pub fn new(rows: usize, cols: usize, scale: usize) -> ThinPlate {
+        ThinPlate::on(Path::from_environment().0, rows, cols, scale)
+    }
+
+    /// With the vectors of a path, which change nothing but the speed.
+    fn on(path: Path, rows: usize, cols: usize, scale: usize) -> ThinPlate {
         let side = 2 * TABLE_REACH + 1;
         let table = (rows >= side && cols >= side).then(|| Table::new(scale)).flatten();
         let (patch_rows, patch_cols) = (rows.min(BORDER_SIDE), cols.min(BORDER_SIDE));
@@ -355,7 +360,7 @@ mod tests {
         truth: impl Fn(f64, f64) -> f64,
         ring: usize,
     ) -> (f64, f64) {
-        let spline = ThinPlate::new(rows, cols, scale, Path::widest());
+        let spline = ThinPlate::new(rows, cols, scale);
         let filled = spline.filled(values, &Cancel::new()).unwrap().unwrap();
         let mut scratch = Scratch::default();
         let mut out = vec![0.0; scale * scale];
@@ -419,7 +424,7 @@ mod tests {
                     if hole { f32::NAN } else { 3.0 + a * r as f32 + b * c as f32 }
                 })
                 .collect();
-            let spline = ThinPlate::new(rows, cols, 5, Path::widest());
+            let spline = ThinPlate::new(rows, cols, 5);
             let filled = spline.filled(&values, &Cancel::new()).unwrap().unwrap();
             let mut out = vec![0.0; 25];
             let mut scratch = Scratch::default();
@@ -439,7 +444,7 @@ mod tests {
     #[test]
     fn a_constant_stays_one_and_nothing_valid_gives_nothing() {
         for (rows, cols) in [(1, 1), (1, 5), (20, 20)] {
-            let spline = ThinPlate::new(rows, cols, 4, Path::widest());
+            let spline = ThinPlate::new(rows, cols, 4);
             let mut values = vec![0.37; rows * cols];
             values[0] = if rows > 1 { f32::NAN } else { 0.37 };
             let filled = spline.filled(&values, &Cancel::new()).unwrap().unwrap();
@@ -458,7 +463,7 @@ mod tests {
         let values = nodes(rows, cols, 8);
         for scale in [3, 4, 16] {
             let [narrow, wide] = [Path::Baseline, Path::widest()].map(|path| {
-                let spline = ThinPlate::new(rows, cols, scale, path);
+                let spline = ThinPlate::on(path, rows, cols, scale);
                 let mut out = vec![0.0; scale * scale];
                 let mut bits = Vec::new();
                 for at in 0..rows * cols {
@@ -473,7 +478,7 @@ mod tests {
 
     #[test]
     fn a_lone_value_fills_what_is_near_and_the_mean_the_rest() {
-        let spline = ThinPlate::new(1, 12, 2, Path::widest());
+        let spline = ThinPlate::new(1, 12, 2);
         let mut values = [f32::NAN; 12];
         values[0] = 1.0;
         values[11] = 3.0;

@@ -167,11 +167,12 @@ mod tests {
         }
     }
 
+    // more coarse pixels than classes: with fewer, rounding decides what the equations leave open
     proptest! {
         #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn any_scene_agrees_with_the_reference(
-            seed in 0u32..1000, rows in 5usize..24, cols in 5usize..40, half in 0usize..4, scale in 3usize..7, gaps in 0.0f32..0.4,
+            seed in 0u32..1000, rows in 12usize..24, cols in 16usize..40, half in 0usize..4, scale in 3usize..5, gaps in 0.0f32..0.4,
             pairs in prop::sample::subsequence(vec![-60i16, -16, 8, 40], 1..4), which in 0..own::SETTINGS.len(),
         ) {
             let problem = Problem::fields(2, rows, cols, scale, &pairs, seed).with_gaps(gaps, seed);

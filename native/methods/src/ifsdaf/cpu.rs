@@ -143,7 +143,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn any_scene_agrees_with_the_reference(
-            seed in 0u32..1000, rows in 8usize..24, cols in 8usize..40, scale in 3usize..5, gaps in 0.0f32..0.4,
+            seed in 0u32..1000, rows in 12usize..24, cols in 16usize..40, scale in 3usize..5, gaps in 0.0f32..0.4,
             pairs in prop::sample::subsequence(vec![-60i16, -16, 8, 40], 1..4), which in 0..own::SETTINGS.len(),
         ) {
             let problem = Problem::fields(2, rows, cols, scale, &pairs, seed).with_gaps(gaps, seed);

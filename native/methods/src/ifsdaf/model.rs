@@ -7,6 +7,7 @@ use stfusion_core::method::{Layer, Scene};
 use stfusion_core::{Exec, Result};
 
 use super::parameters::{IncrementWeights, Parameters};
+use crate::blocks::border::Border;
 use crate::blocks::classes::Classes;
 use crate::blocks::classifiers::Classification;
 use crate::blocks::coarse_grid::CoarseGrid;
@@ -15,7 +16,6 @@ use crate::blocks::spatial_prediction::{Spatial, SpatialWork};
 use crate::blocks::statistics::moments;
 use crate::blocks::unmixing::class_values::{ClassValues, Prior, Question};
 use crate::blocks::unmixing::mixtures::Mixtures;
-use crate::blocks::unmixing::windows::Border;
 use crate::blocks::unmixing::Bounds;
 
 /// See the [module](self).

@@ -9,6 +9,7 @@ use stfusion_core::{Cancel, Exec, Result};
 
 use super::model::classification;
 use super::parameters::{IncrementWeights, Parameters};
+use crate::blocks::border::Border;
 use crate::blocks::change_reference::{
     cell_means, combined, deviation, homogeneity, mean, residual_weights, spatial_prediction, Averaging, Outcome,
 };
@@ -16,7 +17,6 @@ use crate::blocks::coarse_grid::CoarseGrid;
 use crate::blocks::residual_weights::ResidualWeights;
 use crate::blocks::similar_changes::data_range;
 use crate::blocks::unmixing::reference::{bounded_minimum, joined, largest_radius, similar, Cells, Equation};
-use crate::blocks::unmixing::windows::Border;
 use crate::blocks::unmixing::Bounds;
 use crate::cases::Problem;
 

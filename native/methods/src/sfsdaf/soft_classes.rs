@@ -30,10 +30,10 @@ impl SoftClasses {
         let mut counts = vec![0i64; classes + 1];
         let mut sums = vec![0i64; (classes + 1) * bands];
         let mut products = vec![0i128; (classes + 1) * bands * bands];
-        let mut values = vec![0.0f32; bands];
+        let (mut values, mut units) = (vec![0.0f32; bands], Vec::with_capacity(bands));
         for pixel in sample.iter() {
             values.iter_mut().zip(pixel).for_each(|(v, units)| *v = (f64::from(*units) * sample.unit) as f32);
-            for class in [usize::from(classifier.class_of(&values)), classes] {
+            for class in [usize::from(classifier.class_of(&values, &mut units)), classes] {
                 counts[class] += 1;
                 for (a, va) in pixel.iter().enumerate() {
                     sums[class * bands + a] += i64::from(*va);
@@ -157,7 +157,7 @@ mod tests {
             soft.fractions(&pixel, &mut got);
             let distance = |class: usize| {
                 let members: Vec<&[f32]> =
-                    pixels.chunks_exact(3).filter(|p| usize::from(means.class_of(p)) == class).collect();
+                    pixels.chunks_exact(3).filter(|p| usize::from(means.class_of(p, &mut Vec::new())) == class).collect();
                 let n = members.len() as f64;
                 let mean = |b: usize| members.iter().map(|p| f64::from(p[b])).sum::<f64>() / n;
                 let all = |b: usize| {
@@ -178,7 +178,7 @@ mod tests {
                 apart.iter().zip(&solved).map(|(a, s)| a * s).sum::<f64>()
             };
             // classes of less than four pixels have a covariance that rounding decides
-            let counts = |class| pixels.chunks_exact(3).filter(|p| usize::from(means.class_of(p)) == class).count();
+            let counts = |class| pixels.chunks_exact(3).filter(|p| usize::from(means.class_of(p, &mut Vec::new())) == class).count();
             prop_assume!((0..soft.count()).all(|class| counts(class) > 6));
             let inverse: Vec<f64> = (0..soft.count()).map(|class| 1.0 / distance(class)).collect();
             for (got, inverse_distance) in got.iter().zip(&inverse) {

@@ -155,11 +155,6 @@ impl Search {
         self
     }
 
-    /// The vectors that it uses.
-    pub fn path(&self) -> Path {
-        self.path
-    }
-
     /// The window.
     pub fn window(&self) -> &Window {
         &self.window
