@@ -117,7 +117,7 @@ fn temporal_changes(
     let around = needed.grown(half, job.similar.scene.0, job.similar.scene.1);
     let part = inside(tile, around);
     let fine = pair.fine.slice(s![.., part.row..part.row + part.rows, part.col..part.col + part.cols]);
-    let fractions = fine_fractions(&model.soft, fine);
+    let fractions = fine_fractions(&model.soft, fine, exec.cancel)?;
     let changes = fraction_changes(job, model, around, exec)?;
     let (fraction_planes, change_planes) = (planes_of(fractions.view())?, planes_of(changes.view())?);
     let planes = Planes {

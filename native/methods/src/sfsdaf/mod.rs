@@ -181,17 +181,22 @@ impl Plan for Planned {
     }
 }
 
+/// Most classes whose values and changes are told.
+const MOST_TOLD: usize = 20;
+
 /// What a pair's model found, for the log and the provenance.
 fn facts(pair: usize, model: &PairModel) -> Vec<(String, String)> {
     let told = |values: &[Vec<f64>]| {
         let bands = values.iter().map(|band| band.iter().map(|v| format!("{v:.6}")).collect::<Vec<_>>().join(" "));
         bands.collect::<Vec<_>>().join("; ")
     };
-    vec![
-        (format!("classes_{}", pair + 1), model.soft.count().to_string()),
-        (format!("class_values_{}", pair + 1), told(&model.class_values)),
-        (format!("class_changes_{}", pair + 1), told(&model.class_changes)),
-    ]
+    let count = model.soft.count();
+    let mut facts = vec![(format!("classes_{}", pair + 1), count.to_string())];
+    if count <= MOST_TOLD {
+        facts.push((format!("class_values_{}", pair + 1), told(&model.class_values)));
+        facts.push((format!("class_changes_{}", pair + 1), told(&model.class_changes)));
+    }
+    facts
 }
 
 struct Ready {

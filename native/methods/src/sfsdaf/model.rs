@@ -3,7 +3,7 @@
 
 use ndarray::{s, Array2, Array3, ArrayView1, ArrayView3, Axis};
 use stfusion_core::method::{Fallback, Layer, Scene};
-use stfusion_core::{Error, ErrorKind, Exec, Region, Result};
+use stfusion_core::{Cancel, Error, ErrorKind, Exec, Region, Result};
 
 use super::parameters::{FractionChange, Parameters};
 use super::soft_classes::SoftClasses;
@@ -106,12 +106,16 @@ pub fn class_means(parameters: &Parameters, pair: usize, sample: &PixelSample, e
 }
 
 /// Fractions of the fine pixels of an image (band, row, col): (class, row, col), `NaN` where a band is invalid.
-pub fn fine_fractions(soft: &SoftClasses, fine: ArrayView3<'_, f32>) -> Array3<f32> {
+///
+/// # Errors
+/// [`ErrorKind::Cancelled`].
+pub fn fine_fractions(soft: &SoftClasses, fine: ArrayView3<'_, f32>, cancel: &Cancel) -> Result<Array3<f32>> {
     let (bands, rows, cols) = fine.dim();
     let count = soft.count();
     let mut all = Array3::from_elem((count, rows, cols), f32::NAN);
     let (mut pixel, mut own) = (vec![0.0f32; bands], vec![0.0f32; count]);
     for row in 0..rows {
+        cancel.check()?;
         for col in 0..cols {
             pixel.iter_mut().enumerate().for_each(|(band, v)| *v = fine[(band, row, col)]);
             if pixel.iter().any(|v| v.is_nan()) {
@@ -121,7 +125,7 @@ pub fn fine_fractions(soft: &SoftClasses, fine: ArrayView3<'_, f32>) -> Array3<f
             own.iter().enumerate().for_each(|(class, fraction)| all[(class, row, col)] = *fraction);
         }
     }
-    all
+    Ok(all)
 }
 
 /// Fractions of every cell.
@@ -137,7 +141,7 @@ pub fn cell_fractions(
 ) -> Result<Fractions> {
     let blocks = grid.blocks();
     let parts = passes::map_blocks(scene, &blocks, &[Layer::Fine(pair)], exec, |block: Region, images| {
-        let fractions = fine_fractions(soft, images[0].view());
+        let fractions = fine_fractions(soft, images[0].view(), exec.cancel)?;
         let valid = fractions.slice(s![..1, .., ..]).mapv(|v| f32::from(u8::from(!v.is_nan())));
         Ok((grid.means(block, fractions.view(), 0.0), grid.means(block, valid.view(), 0.0)))
     })?;
@@ -148,6 +152,9 @@ pub fn cell_fractions(
 }
 
 /// Change of the fractions of every cell, (class, cell row, cell col); 0 where nothing is known of it.
+///
+/// # Errors
+/// [`ErrorKind::Cancelled`].
 pub fn fraction_changes(
     parameters: &Parameters,
     fractions: &Fractions,
@@ -292,7 +299,6 @@ pub fn fine_values(sample: &PixelSample, soft: &SoftClasses, most: usize) -> Vec
 #[cfg(test)]
 mod tests {
     use ndarray::array;
-    use stfusion_core::Cancel;
 
     use super::*;
     use crate::cases;

@@ -53,7 +53,7 @@ fn of_pair(
     let sample = PixelSample::of_image(scene, Layer::Fine(pair), MOST_PIXELS, parameters.seed as u64, &exec)?;
     let hard = class_means(parameters, pair, &sample, &exec)?;
     let soft = SoftClasses::of_sample(&sample, &hard);
-    let f1 = fine_fractions(&soft, images.fine.view());
+    let f1 = fine_fractions(&soft, images.fine.view(), &cancel)?;
     let count = soft.count();
     let labels = Classes::Model(Box::new(hard)).labels(images.fine.view(), None)?;
 

@@ -3,13 +3,16 @@
 
 use crate::blocks::class_means::ClassMeans;
 use crate::blocks::classes::Classifier;
-use crate::blocks::pixel_sample::{in_units, PixelSample};
+use crate::blocks::pixel_sample::PixelSample;
 
 /// Part of a band's variance over the whole sample that is added to its variance in every class: a class of few or equal pixels
 /// has a covariance that cannot be inverted.
 const ADDED_VARIANCE: f64 = 1e-6;
 /// Squared distances below this count as this: a pixel at the mean of a class holds that class alone.
 const LEAST_DISTANCE: f64 = 1e-6;
+
+/// Most classes; the parameter `classes` admits no more.
+const MOST_CLASSES: usize = 50;
 
 /// Mean and covariance of every class. See the [module](self).
 #[derive(Debug, Clone)]
@@ -88,7 +91,7 @@ impl SoftClasses {
     /// Fractions of a pixel, which has no `NaN`; they add up to 1.
     pub fn fractions(&self, pixel: &[f32], to: &mut [f32]) {
         let mut total = 0.0;
-        let mut inverse = [0.0f64; 50];
+        let mut inverse = [0.0f64; MOST_CLASSES];
         for (class, inverse) in inverse[..self.count()].iter_mut().enumerate() {
             *inverse = 1.0 / self.squared_distance(class, pixel).max(LEAST_DISTANCE);
             total += *inverse;
@@ -102,7 +105,6 @@ impl SoftClasses {
         let mut values = vec![0.0f32; self.bands];
         for (pixel, to) in sample.iter().zip(fractions.chunks_exact_mut(self.count())) {
             values.iter_mut().zip(pixel).for_each(|(v, units)| *v = (f64::from(*units) * sample.unit) as f32);
-            debug_assert!(values.iter().zip(pixel).all(|(v, units)| in_units(*v, sample.unit).abs_diff(*units) <= 1));
             self.fractions(&values, to);
         }
         fractions
