@@ -63,6 +63,8 @@ class Image(ctypes.Structure):
         ("mask", ctypes.c_void_p),
         ("mask_row_stride", ctypes.c_ssize_t),
         ("mask_col_stride", ctypes.c_ssize_t),
+        ("transfer", ctypes.c_void_p),
+        ("user", ctypes.c_void_p),
     ]
 
 

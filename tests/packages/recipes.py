@@ -15,7 +15,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 ROOT, NOTICES = map(Path, sys.argv[1:])
-VERSION = re.search(r"^library (.*)$", (ROOT / "Version.txt").read_text(), re.M)[1]
+VERSION = re.search(r"^library ([0-9.]+)$", (ROOT / "Version.txt").read_text(), re.M)[1]
 failed = False
 
 
