@@ -59,6 +59,11 @@ fn noise(seed: u32, a: usize, b: usize, c: usize) -> f32 {
 }
 
 impl Problem {
+    /// Largest magnitude of a fine value.
+    pub fn largest_fine(&self) -> f64 {
+        self.pairs.iter().flat_map(|p| p.fine.iter()).filter(|v| !v.is_nan()).fold(0.0, |m, &v| m.max(f64::from(v).abs()))
+    }
+
     /// Fields of several crops with noise, reflectance-like; `pairs` gives the days from the target to each pair. The coarse
     /// images are block means of `scale` x `scale` fine pixels. Values are multiples of 2⁻¹⁴, so that differences are exact.
     pub fn fields(bands: usize, rows: usize, cols: usize, scale: usize, pairs: &[i16], seed: u32) -> Problem {
@@ -259,6 +264,36 @@ pub fn largest_difference(a: ArrayView3<'_, f32>, b: ArrayView3<'_, f64>) -> Res
         }
     }
     Ok(largest)
+}
+
+/// Fails unless a prediction with its support is that of a reference: values within `tolerance` (relative to the largest fine value
+/// of the problem), numbers of similar pixels equal, valid fractions within rounding.
+///
+/// # Errors
+/// Telling what differs and by how much, after `name`.
+pub fn agree(
+    name: &str,
+    problem: &Problem,
+    got: &Prediction,
+    (image, similar_pixels, valid_fraction): (&Array3<f64>, &Array2<f64>, &Array2<f64>),
+    tolerance: f64,
+) -> Result<()> {
+    let differs = |what: String| Err(Error::internal(format!("{name}: {what}")));
+    let (difference, tolerance) = (largest_difference(got.image.view(), image.view())?, tolerance * problem.largest_fine());
+    let within = difference <= tolerance;
+    if !within {
+        return differs(format!("{difference} > {tolerance}"));
+    }
+    let Some((similar, fraction)) = &got.support else { return differs("no support was asked for".into()) };
+    if *similar != similar_pixels.mapv(|v| v as f32) {
+        return differs(format!("similar pixels {similar} and {similar_pixels}"));
+    }
+    let difference = largest_difference_2d(fraction.view(), valid_fraction.view())?;
+    let within = difference < 1e-6;
+    if !within {
+        return differs(format!("valid fraction differs by {difference}"));
+    }
+    Ok(())
 }
 
 /// As [`largest_difference`], for one layer.

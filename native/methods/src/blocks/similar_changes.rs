@@ -137,6 +137,12 @@ pub fn data_range(given: &[f64]) -> Result<(f64, f64)> {
     }
 }
 
+/// Fine pixels around a tile that its prediction depends on: windows of similar pixels, and around their pixels whole cells whose
+/// pixels look `inner_half` pixels further.
+pub fn halo(half: usize, inner_half: usize, scale: usize) -> usize {
+    half + inner_half + scale - 1
+}
+
 impl SimilarChanges {
     /// The cells that the changes of a tile are needed in: those under the windows of its pixels.
     pub fn cells_needed(&self, tile: &TileIn<'_>) -> Region {

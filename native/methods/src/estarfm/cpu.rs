@@ -73,10 +73,6 @@ mod tests {
     use crate::estarfm::parameters::Parameters;
     use crate::estarfm::{cases as estarfm_cases, reference, Estarfm, EstarfmOn};
 
-    fn largest(problem: &Problem) -> f64 {
-        problem.pairs.iter().flat_map(|p| p.fine.iter()).filter(|v| !v.is_nan()).fold(0.0, |m, &v| m.max(f64::from(v).abs()))
-    }
-
     fn settings_for(settings: &[(&str, &str)], window: usize) -> stfusion_core::param::Values {
         let window = window.to_string();
         let mut all = vec![("window", window.as_str())];
@@ -89,7 +85,7 @@ mod tests {
         let values = settings_for(settings, window);
         let expected = reference::predict(&Parameters::from_values(&values).unwrap(), problem);
         let got = cases::predict(&Estarfm, &values, problem, (problem.dim().1, problem.dim().2), true).unwrap();
-        let tolerance = estarfm_cases::TOLERANCE * largest(problem);
+        let tolerance = estarfm_cases::TOLERANCE * problem.largest_fine();
         for ((at, &value), &wanted) in got.image.indexed_iter().zip(&expected.image) {
             assert_eq!(value.is_nan(), wanted.is_nan(), "{name}, window {window}, at {at:?}: {value} instead of {wanted}");
             let far = (f64::from(value) - wanted).abs() > tolerance;

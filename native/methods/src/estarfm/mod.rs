@@ -28,15 +28,16 @@ pub mod significance;
 pub mod window;
 
 use stfusion_core::method::{
-    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo, TileIn,
-    TileOut,
+    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
 
+use crate::blocks::checks;
 use crate::blocks::coarse_grid::CoarseGrid;
 use crate::blocks::simd::Path;
 use crate::blocks::statistics;
+use crate::blocks::told::Told;
 use inputs::Tolerances;
 use parameters::Conversion;
 use rules::Rules;
@@ -96,7 +97,7 @@ impl Method for EstarfmOn {
 fn plan(request: &Request<'_>, path: Option<Path>) -> Result<Box<dyn Plan>> {
     check_needs(&INFO, request.scene)?;
     let parameters = Parameters::from_values(request.values)?;
-    check_window(&parameters, request.scene)?;
+    checks::window_fits(parameters.window, request.scene)?;
     match parameters.data_range.as_slice() {
         [] => {}
         [low, high] if low < high => {}
@@ -118,19 +119,6 @@ fn plan(request: &Request<'_>, path: Option<Path>) -> Result<Box<dyn Plan>> {
     Ok(Box::new(Planned { parameters, cells, scene: request.scene.clone(), path }))
 }
 
-fn check_window(parameters: &Parameters, scene: &SceneInfo) -> Result<()> {
-    let longest = scene.rows.max(scene.cols);
-    if parameters.window as usize <= longest {
-        return Ok(());
-    }
-    let largest = if longest.is_multiple_of(2) { longest - 1 } else { longest };
-    Err(Error::new(
-        ErrorKind::Parameter,
-        format!("Window size {} is larger than the image ({} x {} fine pixels)", parameters.window, scene.rows, scene.cols),
-    )
-    .with_hint(format!("Set window={largest} or smaller.")))
-}
-
 #[derive(Debug)]
 struct Planned {
     parameters: Parameters,
@@ -139,12 +127,6 @@ struct Planned {
     scene: SceneInfo,
     /// `None`: what the environment allows.
     path: Option<Path>,
-}
-
-#[derive(Debug)]
-struct Ready {
-    job: cpu::Job,
-    derived: Vec<(String, String)>,
 }
 
 impl Plan for Planned {
@@ -178,23 +160,13 @@ impl Plan for Planned {
             scene: (self.scene.rows, self.scene.cols),
             path,
         };
-        Ok(Box::new(Ready { job, derived }))
+        Ok(Box::new(Told { job, derived, run: cpu::run }))
     }
 }
 
 impl Planned {
     fn rules(&self, moments: &[Vec<statistics::Moments>]) -> Rules {
         Rules::new(&self.parameters, self.scene.bands, self.scene.pairs.len(), self.cells, moments)
-    }
-}
-
-impl Prepared for Ready {
-    fn derived(&self) -> Vec<(String, String)> {
-        self.derived.clone()
-    }
-
-    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
-        cpu::run(&self.job, tile, out, exec)
     }
 }
 

@@ -284,21 +284,12 @@ mod tests {
     use crate::cases::{self, Problem};
     use crate::fitfc::{cases as fitfc_cases, reference, FitFc, FitFcOn, Parameters};
 
-    fn largest(problem: &Problem) -> f64 {
-        problem.pairs.iter().flat_map(|p| p.fine.iter()).filter(|v| !v.is_nan()).fold(0.0, |m, &v| m.max(f64::from(v).abs()))
-    }
-
     fn compare(name: &str, problem: &Problem, settings: &[(&str, &str)]) {
         let values = cases::values_of(&FitFc, settings).unwrap();
         let expected = reference::predict(&Parameters::from_values(&values).unwrap(), problem);
         let got = cases::predict(&FitFc, &values, problem, (problem.dim().1, problem.dim().2), true).unwrap();
-        let difference = cases::largest_difference(got.image.view(), expected.image.view()).unwrap();
-        let tolerance = fitfc_cases::TOLERANCE * largest(problem);
-        assert!(difference <= tolerance, "{name}: {difference} > {tolerance}");
-        let (similar, fraction) = got.support.unwrap();
-        assert_eq!(similar, expected.similar_pixels.mapv(|v| v as f32), "{name}: similar pixels");
-        let difference = cases::largest_difference_2d(fraction.view(), expected.valid_fraction.view()).unwrap();
-        assert!(difference < 1e-6, "{name}: valid fraction differs by {difference}");
+        let expected = (&expected.image, &expected.similar_pixels, &expected.valid_fraction);
+        cases::agree(name, problem, &got, expected, fitfc_cases::TOLERANCE).unwrap();
     }
 
     #[test]

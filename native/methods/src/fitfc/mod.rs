@@ -23,16 +23,17 @@ pub mod reference;
 pub mod residual;
 
 use stfusion_core::method::{
-    check_needs, Cost, Family, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo, TileIn,
-    TileOut,
+    check_needs, Cost, Family, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
 };
 use stfusion_core::source::Resampling;
-use stfusion_core::{Error, ErrorKind, Exec, Result};
+use stfusion_core::{Exec, Result};
 
+use crate::blocks::checks;
 use crate::blocks::coarse_grid::CoarseGrid;
 use crate::blocks::nearest::{Norm, Search, Window};
 use crate::blocks::pair_order;
 use crate::blocks::simd::Path;
+use crate::blocks::told::Told;
 use cpu::{Lines, PairLines};
 use parameters::{Border, Regression, Ties};
 use residual::Residual;
@@ -94,13 +95,7 @@ fn plan(request: &Request<'_>, path: Option<Path>) -> Result<Box<dyn Plan>> {
     check_needs(&INFO, scene)?;
     let parameters = Parameters::from_values(request.values)?;
     let grid = CoarseGrid::of_scene(scene, parameters.scale, INFO.label)?;
-    if let Some(band) = parameters.similarity_bands.iter().find(|&&b| b > scene.bands as i64) {
-        return Err(Error::new(
-            ErrorKind::Parameter,
-            format!("Similarity band {band} does not exist; the images have {} bands", scene.bands),
-        )
-        .with_hint(format!("Give similarity_bands numbers between 1 and {}, or leave it empty.", scene.bands)));
-    }
+    checks::similarity_bands_exist(&parameters.similarity_bands, scene.bands)?;
     Ok(Box::new(Planned { parameters, grid, scene: scene.clone(), path }))
 }
 
@@ -204,23 +199,7 @@ impl Plan for Planned {
             border: self.parameters.border,
             scene: (self.scene.rows, self.scene.cols),
         };
-        Ok(Box::new(Ready { job, derived }))
-    }
-}
-
-#[derive(Debug)]
-struct Ready {
-    job: cpu::Job,
-    derived: Vec<(String, String)>,
-}
-
-impl Prepared for Ready {
-    fn derived(&self) -> Vec<(String, String)> {
-        self.derived.clone()
-    }
-
-    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
-        cpu::run(&self.job, tile, out, exec)
+        Ok(Box::new(Told { job, derived, run: cpu::run }))
     }
 }
 
@@ -229,6 +208,7 @@ mod tests {
     use ndarray::{s, Array3};
     use stfusion_core::method::Fallback;
     use stfusion_core::Cancel;
+    use stfusion_core::{Error, ErrorKind};
 
     use super::*;
     use crate::cases::{self as shared, Prediction, Problem};

@@ -22,8 +22,7 @@ pub mod parameters;
 pub mod reference;
 
 use stfusion_core::method::{
-    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo, TileIn,
-    TileOut,
+    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
@@ -37,6 +36,7 @@ use crate::blocks::residual_weights::ResidualWeights;
 use crate::blocks::simd::Path;
 use crate::blocks::similar_changes::{self, data_range, distance_law, SimilarChanges, SimilarityOrder};
 use crate::blocks::spatial_prediction::{self, Spatial};
+use crate::blocks::told::{self, Told};
 use cpu::Job;
 use model::PairModel;
 use parameters::HomogeneityWindow;
@@ -140,7 +140,7 @@ impl Plan for Planned {
         let classes = self.parameters.max_classes as usize;
         let of_cells = bands * (3 * pairs + 2) + classes + 1;
         Cost {
-            halo_px: cpu::halo(self.half(), self.homogeneity_half(), scale),
+            halo_px: similar_changes::halo(self.half(), self.homogeneity_half(), scale),
             // labels and homogeneity beside the rest
             bytes_per_px: similar_changes::bytes_per_px(bands) + 2 * float + combined,
             fixed_bytes: self.search().bytes(bands + 1) + 8 * scale * scale * float,
@@ -167,7 +167,7 @@ impl Plan for Planned {
             if model.coarse_changes.iter().all(|v| v.is_nan()) {
                 exec.warn(format!("Pair {} has no coarse pixel that is valid at the target too; it predicts nothing", k + 1));
             }
-            derived.extend(facts(k, &model));
+            derived.extend(told::of_classes(k, model.classes.count(), &[("class_changes", &model.class_changes)]));
             let weights = (used.len() > 1).then(|| pair_weights(&model.coarse_changes, &self.grid, 1));
             pairs.push(PairJob { index: k, model, weights });
             (exec.progress)(pairs.len() as f64 / used.len() as f64);
@@ -190,37 +190,7 @@ impl Plan for Planned {
             residuals: ResidualWeights { sign_rule: self.parameters.sign_rule, cap: self.parameters.weight_cap },
             homogeneity_half: self.homogeneity_half(),
         };
-        Ok(Box::new(Ready { job, derived }))
-    }
-}
-
-/// Most classes whose changes are told.
-const MOST_TOLD: usize = 20;
-
-/// What a pair's model found, for the log and the provenance.
-fn facts(pair: usize, model: &PairModel) -> Vec<(String, String)> {
-    let count = model.classes.count();
-    let mut facts = vec![(format!("classes_{}", pair + 1), count.to_string())];
-    if count <= MOST_TOLD {
-        let numbers = |changes: &Vec<f64>| changes.iter().map(|v| format!("{v:.6}")).collect::<Vec<_>>().join(" ");
-        let bands: Vec<String> = model.class_changes.iter().map(numbers).collect();
-        facts.push((format!("class_changes_{}", pair + 1), bands.join("; ")));
-    }
-    facts
-}
-
-struct Ready {
-    job: Job,
-    derived: Vec<(String, String)>,
-}
-
-impl Prepared for Ready {
-    fn derived(&self) -> Vec<(String, String)> {
-        self.derived.clone()
-    }
-
-    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
-        cpu::run(&self.job, tile, out, exec)
+        Ok(Box::new(Told { job, derived, run: cpu::run }))
     }
 }
 

@@ -21,8 +21,7 @@ pub mod parameters;
 pub mod reference;
 
 use stfusion_core::method::{
-    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo, TileIn,
-    TileOut,
+    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
@@ -35,6 +34,7 @@ use crate::blocks::residual_weights::ResidualWeights;
 use crate::blocks::simd::Path;
 use crate::blocks::similar_changes::{self, data_range, distance_law, SimilarChanges, SimilarityOrder};
 use crate::blocks::spatial_prediction;
+use crate::blocks::told::Told;
 use crate::blocks::unmixing::class_values;
 use cpu::Job;
 use model::{classification, mean_weight, PairModel};
@@ -131,7 +131,7 @@ impl Plan for Planned {
             self.grid.cells() * of_cell + spatial_prediction::bytes(self.parameters.spatial_prediction, scale)
         };
         Cost {
-            halo_px: cpu::halo(self.half(), self.homogeneity_half(), scale),
+            halo_px: similar_changes::halo(self.half(), self.homogeneity_half(), scale),
             // labels and homogeneity beside the rest
             bytes_per_px: similar_changes::bytes_per_px(bands) + 2 * float + combined,
             fixed_bytes: self.search().bytes(bands + 1) + 8 * scale * scale * float,
@@ -184,22 +184,7 @@ impl Plan for Planned {
             residuals: ResidualWeights { sign_rule: self.parameters.sign_rule, cap: f64::INFINITY },
             homogeneity_half: self.homogeneity_half(),
         };
-        Ok(Box::new(Ready { job, derived }))
-    }
-}
-
-struct Ready {
-    job: Job,
-    derived: Vec<(String, String)>,
-}
-
-impl Prepared for Ready {
-    fn derived(&self) -> Vec<(String, String)> {
-        self.derived.clone()
-    }
-
-    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
-        cpu::run(&self.job, tile, out, exec)
+        Ok(Box::new(Told { job, derived, run: cpu::run }))
     }
 }
 

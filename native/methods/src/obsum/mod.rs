@@ -25,8 +25,7 @@ pub mod residuals;
 
 use ndarray::Array3;
 use stfusion_core::method::{
-    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo, TileIn,
-    TileOut,
+    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
@@ -39,6 +38,7 @@ use crate::blocks::objects::{most_objects, Objects};
 use crate::blocks::pair_order;
 use crate::blocks::simd::Path;
 use crate::blocks::slic::Slic;
+use crate::blocks::told::Told;
 use changes::Unmixing;
 use contents::Contents;
 use parameters::{DistanceWeight, Residual};
@@ -143,12 +143,6 @@ struct Planned {
     pair: usize,
 }
 
-#[derive(Debug)]
-struct Ready {
-    job: cpu::Job,
-    derived: Vec<(String, String)>,
-}
-
 impl Planned {
     fn search(&self, path: Path) -> Search {
         let window = Window::new(self.parameters.similar_window as usize / 2);
@@ -241,7 +235,7 @@ impl Plan for Planned {
             limits: limits(parameters),
             scene: (self.scene.rows, self.scene.cols),
         };
-        Ok(Box::new(Ready { job, derived }))
+        Ok(Box::new(Told { job, derived, run: cpu::run }))
     }
 }
 
@@ -255,16 +249,6 @@ impl Planned {
             told("classes", classes.count().to_string()),
             told("vectors", path.to_string()),
         ]
-    }
-}
-
-impl Prepared for Ready {
-    fn derived(&self) -> Vec<(String, String)> {
-        self.derived.clone()
-    }
-
-    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
-        cpu::run(&self.job, tile, out, exec)
     }
 }
 

@@ -31,11 +31,6 @@ pub struct Job {
     pub similar: SimilarChanges,
 }
 
-/// Fine pixels around a tile that its prediction depends on, for windows of similar pixels and of fractions.
-pub fn halo(half: usize, inner_half: usize, scale: usize) -> usize {
-    half + inner_half + scale - 1
-}
-
 /// Working memory of a tile beside that of averaging, in bytes for each of its pixels.
 pub fn bytes_per_px(bands: usize, classes: usize) -> usize {
     // fractions and their changes; changes of values; labels and homogeneity
@@ -234,21 +229,12 @@ mod tests {
     use crate::sfsdaf::cases as own;
     use crate::sfsdaf::{reference, Parameters, Sfsdaf};
 
-    fn largest(problem: &Problem) -> f64 {
-        problem.pairs.iter().flat_map(|p| p.fine.iter()).filter(|v| !v.is_nan()).fold(0.0, |m, &v| m.max(f64::from(v).abs()))
-    }
-
     fn compare(name: &str, problem: &Problem, settings: &[(&str, &str)]) {
         let values = cases::values_of(&Sfsdaf, settings).unwrap();
         let expected = reference::predict(&Parameters::from_values(&values).unwrap(), problem).unwrap();
         let got = cases::predict(&Sfsdaf, &values, problem, (9, 14), true).unwrap();
-        let difference = cases::largest_difference(got.image.view(), expected.image.view()).unwrap();
-        let tolerance = own::TOLERANCE * largest(problem);
-        assert!(difference <= tolerance, "{name}: {difference} > {tolerance}");
-        let (similar, fraction) = got.support.unwrap();
-        assert_eq!(similar, expected.similar_pixels.mapv(|v| v as f32), "{name}: similar pixels");
-        let difference = cases::largest_difference_2d(fraction.view(), expected.valid_fraction.view()).unwrap();
-        assert!(difference < 1e-6, "{name}: valid fraction differs by {difference}");
+        let expected = (&expected.image, &expected.similar_pixels, &expected.valid_fraction);
+        cases::agree(name, problem, &got, expected, own::TOLERANCE).unwrap();
     }
 
     #[test]

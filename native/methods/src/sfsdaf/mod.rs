@@ -22,8 +22,7 @@ pub mod reference;
 pub mod soft_classes;
 
 use stfusion_core::method::{
-    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo, TileIn,
-    TileOut,
+    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
@@ -37,6 +36,7 @@ use crate::blocks::residual_weights::ResidualWeights;
 use crate::blocks::simd::Path;
 use crate::blocks::similar_changes::{self, data_range, SimilarChanges, SimilarityWeight};
 use crate::blocks::spatial_prediction::{self, Spatial, SpatialPrediction};
+use crate::blocks::told::{self, Told};
 use cpu::Job;
 use model::PairModel;
 
@@ -125,7 +125,7 @@ impl Plan for Planned {
         let splines = spatial_prediction::bytes(self.parameters.spatial_prediction, scale)
             + pairs * spatial_prediction::bytes(SpatialPrediction::Cubic, scale);
         Cost {
-            halo_px: cpu::halo(self.half, self.inner_half(), scale),
+            halo_px: similar_changes::halo(self.half, self.inner_half(), scale),
             bytes_per_px: similar_changes::bytes_per_px(bands) + cpu::bytes_per_px(bands, classes) + combined,
             fixed_bytes: self.search(self.half).bytes(bands)
                 + self.search(self.inner_half()).bytes(classes)
@@ -151,7 +151,8 @@ impl Plan for Planned {
             if model.coarse_changes.iter().all(|v| v.is_nan()) {
                 exec.warn(format!("Pair {} has no coarse pixel that is valid at the target too; it predicts nothing", k + 1));
             }
-            derived.extend(facts(k, &model));
+            let found = [("class_values", &model.class_values[..]), ("class_changes", &model.class_changes)];
+            derived.extend(told::of_classes(k, model.soft.count(), &found));
             let weights = (used.len() > 1).then(|| pair_weights(&model.coarse_changes, &self.grid, 1));
             pairs.push(PairJob { index: k, model, weights });
             (exec.progress)(pairs.len() as f64 / used.len() as f64);
@@ -177,40 +178,7 @@ impl Plan for Planned {
             fraction_search: self.search(self.inner_half()),
             half_weight_px,
         };
-        Ok(Box::new(Ready { job, derived }))
-    }
-}
-
-/// Most classes whose values and changes are told.
-const MOST_TOLD: usize = 20;
-
-/// What a pair's model found, for the log and the provenance.
-fn facts(pair: usize, model: &PairModel) -> Vec<(String, String)> {
-    let told = |values: &[Vec<f64>]| {
-        let bands = values.iter().map(|band| band.iter().map(|v| format!("{v:.6}")).collect::<Vec<_>>().join(" "));
-        bands.collect::<Vec<_>>().join("; ")
-    };
-    let count = model.soft.count();
-    let mut facts = vec![(format!("classes_{}", pair + 1), count.to_string())];
-    if count <= MOST_TOLD {
-        facts.push((format!("class_values_{}", pair + 1), told(&model.class_values)));
-        facts.push((format!("class_changes_{}", pair + 1), told(&model.class_changes)));
-    }
-    facts
-}
-
-struct Ready {
-    job: Job,
-    derived: Vec<(String, String)>,
-}
-
-impl Prepared for Ready {
-    fn derived(&self) -> Vec<(String, String)> {
-        self.derived.clone()
-    }
-
-    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
-        cpu::run(&self.job, tile, out, exec)
+        Ok(Box::new(Told { job, derived, run: cpu::run }))
     }
 }
 

@@ -78,10 +78,6 @@ mod tests {
     use crate::starfm::{cases as starfm_cases, reference, Starfm};
     use proptest::prelude::*;
 
-    fn largest(problem: &Problem) -> f64 {
-        problem.pairs.iter().flat_map(|p| p.fine.iter()).filter(|v| !v.is_nan()).fold(0.0, |m, &v| m.max(f64::from(v).abs()))
-    }
-
     fn settings_for(settings: &[(&str, &str)], window: usize) -> stfusion_core::param::Values {
         let window = window.to_string();
         let mut all = vec![("window", window.as_str())];
@@ -93,14 +89,8 @@ mod tests {
         let values = settings_for(settings, window);
         let expected = reference::predict(&Parameters::from_values(&values).unwrap(), problem).unwrap();
         let got = cases::predict(&Starfm, &values, problem, (problem.dim().1, problem.dim().2), true).unwrap();
-        let difference = cases::largest_difference(got.image.view(), expected.image.view()).unwrap();
-        let tolerance = starfm_cases::TOLERANCE * largest(problem);
-        assert!(difference <= tolerance, "{name}, window {window}: {difference} > {tolerance}");
-        let (similar, fraction) = got.support.unwrap();
-        let expect_similar = expected.similar_pixels.mapv(|v| v as f32);
-        assert_eq!(similar, expect_similar, "{name}, window {window}: similar pixels");
-        let difference = cases::largest_difference_2d(fraction.view(), expected.valid_fraction.view()).unwrap();
-        assert!(difference < 1e-6, "{name}, window {window}: valid fraction differs by {difference}");
+        let expected = (&expected.image, &expected.similar_pixels, &expected.valid_fraction);
+        cases::agree(&format!("{name}, window {window}"), problem, &got, expected, starfm_cases::TOLERANCE).unwrap();
         let plain = cases::predict(&Starfm, &values, problem, (problem.dim().1, problem.dim().2), false).unwrap();
         assert_eq!(bits(&plain.image), bits(&got.image), "{name}: counting changed the image");
     }
@@ -147,7 +137,7 @@ mod tests {
                 prop_assert_eq!(&first.support, &other.support, "{}", path);
                 let wide = first.image.mapv(f64::from);
                 let difference = cases::largest_difference(other.image.view(), wide.view()).unwrap();
-                prop_assert!(difference <= starfm_cases::PATH_TOLERANCE * largest(&problem).max(1e-3), "{}: {}", path, difference);
+                prop_assert!(difference <= starfm_cases::PATH_TOLERANCE * problem.largest_fine().max(1e-3), "{}: {}", path, difference);
             }
         }
     }

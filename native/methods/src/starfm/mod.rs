@@ -24,14 +24,15 @@ pub mod rules;
 pub mod window;
 
 use stfusion_core::method::{
-    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo, TileIn,
-    TileOut,
+    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
 
+use crate::blocks::checks;
 use crate::blocks::simd::Path;
 use crate::blocks::statistics::{self, Moments};
+use crate::blocks::told::Told;
 use block::Tolerances;
 use parameters::{Filter, ThresholdScope};
 use rules::Rules;
@@ -91,7 +92,7 @@ impl Method for StarfmOn {
 fn plan(request: &Request<'_>, path: Option<Path>) -> Result<Box<dyn Plan>> {
     check_needs(&INFO, request.scene)?;
     let parameters = Parameters::from_values(request.values)?;
-    check_window(&parameters, request.scene)?;
+    checks::window_fits(parameters.window, request.scene)?;
     let bands = request.scene.bands;
     for (name, values) in
         [("uncertainty_fine", &parameters.uncertainty_fine), ("uncertainty_coarse", &parameters.uncertainty_coarse)]
@@ -104,27 +105,8 @@ fn plan(request: &Request<'_>, path: Option<Path>) -> Result<Box<dyn Plan>> {
             .with_hint(format!("Give {name} one value, or one for each of the {bands} bands.")));
         }
     }
-    if let Some(band) = parameters.similarity_bands.iter().find(|&&b| b > bands as i64) {
-        return Err(Error::new(
-            ErrorKind::Parameter,
-            format!("Similarity band {band} does not exist; the images have {bands} bands"),
-        )
-        .with_hint(format!("Give similarity_bands numbers between 1 and {bands}, or leave it empty.")));
-    }
+    checks::similarity_bands_exist(&parameters.similarity_bands, bands)?;
     Ok(Box::new(Planned { parameters, scene: request.scene.clone(), path }))
-}
-
-fn check_window(parameters: &Parameters, scene: &SceneInfo) -> Result<()> {
-    let longest = scene.rows.max(scene.cols);
-    if parameters.window as usize <= longest {
-        return Ok(());
-    }
-    let largest = if longest.is_multiple_of(2) { longest - 1 } else { longest };
-    Err(Error::new(
-        ErrorKind::Parameter,
-        format!("Window size {} is larger than the image ({} x {} fine pixels)", parameters.window, scene.rows, scene.cols),
-    )
-    .with_hint(format!("Set window={largest} or smaller.")))
 }
 
 #[derive(Debug)]
@@ -133,12 +115,6 @@ struct Planned {
     scene: SceneInfo,
     /// `None`: what the environment allows.
     path: Option<Path>,
-}
-
-#[derive(Debug)]
-struct Ready {
-    job: cpu::Job,
-    derived: Vec<(String, String)>,
 }
 
 impl Plan for Planned {
@@ -181,7 +157,7 @@ impl Plan for Planned {
             scene: (self.scene.rows, self.scene.cols),
             path,
         };
-        Ok(Box::new(Ready { job, derived }))
+        Ok(Box::new(Told { job, derived, run: cpu::run }))
     }
 }
 
@@ -192,16 +168,6 @@ fn difference_unit(moments: &[Vec<Moments>]) -> f64 {
         10f64.powi((largest / 700.0).log10().round() as i32)
     } else {
         1e-4
-    }
-}
-
-impl Prepared for Ready {
-    fn derived(&self) -> Vec<(String, String)> {
-        self.derived.clone()
-    }
-
-    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
-        cpu::run(&self.job, tile, out, exec)
     }
 }
 
