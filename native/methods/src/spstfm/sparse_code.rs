@@ -223,7 +223,7 @@ impl Coder {
             lambda -= step;
             dropped = None;
             if drop_step <= join_step {
-                dropped = Some(self.active[place]);
+                dropped = Some((self.active[place], self.sign[place]));
                 self.leave(book, place);
             } else {
                 self.join(book, atom);
@@ -242,9 +242,10 @@ impl Coder {
         }
     }
 
-    /// The atom outside that reaches λ first, and the step at which it does.
+    /// The atom outside that reaches λ first, and the step at which it does. One that was let go just now is at λ with its `sign`
+    /// and moves away from it: it can reach λ on the other side only.
     #[inline(always)]
-    fn next_to_join(&mut self, lambda: f64, dropped: Option<usize>) -> (usize, f64) {
+    fn next_to_join(&mut self, lambda: f64, dropped: Option<(usize, f64)>) -> (usize, f64) {
         let n = self.step.len();
         let (c, r, barred) = (&self.correlation[..n], &self.rate[..n], &self.barred[..n]);
         for k in 0..n {
@@ -256,8 +257,9 @@ impl Coder {
             let first = if first > 0.0 { first } else { 0.0 };
             self.step[k] = if barred[k] == 0.0 { first } else { f64::INFINITY };
         }
-        if let Some(k) = dropped {
-            self.step[k] = f64::INFINITY;
+        if let Some((k, sign)) = dropped {
+            let towards = 1.0 + sign * r[k];
+            self.step[k] = if towards > 0.0 { (lambda + sign * c[k]) / towards } else { f64::INFINITY };
         }
         let mut best = (0, f64::INFINITY);
         for (k, &step) in self.step.iter().enumerate() {
