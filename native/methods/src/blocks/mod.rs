@@ -27,7 +27,6 @@ pub mod pixel_sample;
 pub mod pixels;
 pub mod purest_cells;
 pub mod residual_weights;
-pub mod simd;
 pub mod similar_changes;
 pub mod slic;
 pub mod spatial_prediction;
@@ -36,3 +35,5 @@ pub mod thin_plate;
 pub mod tile_images;
 pub mod told;
 pub mod unmixing;
+
+pub use stfusion_simd as simd;
