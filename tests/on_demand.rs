@@ -104,7 +104,7 @@ fn an_overview_is_made_of_the_pixels_in_the_middle_of_its_own() {
     let (_folder, job) = demo("nearest_pair");
     let of = open(&job);
     let sizes: Vec<_> = of.resolutions().iter().map(|r| (r.factor, r.rows, r.cols)).collect();
-    assert_eq!(sizes, [(1, SIDE, SIDE), (2, 150, 150)]);
+    assert_eq!(sizes, [(1, SIDE, SIDE), (2, 150, 150), (4, 75, 75), (8, 38, 38)]);
     let full = read(&of, Product::Prediction, 0, &[Region::whole(SIDE, SIDE)]);
     let half = read(&of, Product::Prediction, 1, &[Region::whole(150, 150)]);
     for (i, value) in half.iter().enumerate() {
@@ -179,6 +179,32 @@ fn a_read_that_was_stopped_can_be_repeated() {
     })
     .unwrap();
     assert_eq!(blocks, 300usize.div_ceil(of.block_px()).pow(2));
+}
+
+#[test]
+fn rows_below_those_that_were_read_are_ready() {
+    let (_folder, mut job) = demo("starfm");
+    job.set_parameter("window", "101").unwrap();
+    job.threads = 1;
+    let of = open(&job);
+    let side = of.block_px();
+    let rows = |first: usize| {
+        let region = Region::new(first, 0, side.min(SIDE - first), SIDE);
+        Part { product: Product::Prediction, level: 0, region }
+    };
+    let mut taken = Vec::new();
+    let mut take = |block: &std::sync::Arc<stfusion_engine::Block>| {
+        taken.push((block.region.row, block.region.col));
+        Ok(())
+    };
+    of.read(rows(0), &mut |_, _| true, &mut take).unwrap();
+    // computing anything would be stopped
+    of.read(rows(side), &mut |_, _| false, &mut take).unwrap();
+    let error = of.read(rows(2 * side), &mut |_, _| false, &mut take).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    taken.sort_unstable();
+    let expected: Vec<_> = (0..2).flat_map(|j| (0..SIDE.div_ceil(side)).map(move |i| (j * side, i * side))).collect();
+    assert_eq!(taken, expected);
 }
 
 #[test]

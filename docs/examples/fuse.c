@@ -40,13 +40,13 @@ int main(void) {
     stf_status status;
 
     make_images();
-    stf_image_init(fine, STF_DTYPE_I16, 1, ROWS, COLS, &fine_image);
+    stf_image_init(fine, STF_DTYPE_I16, 1, ROWS, COLS, sizeof(stf_image), &fine_image);
     fine_image.scale = 0.0001;
     fine_image.nodata = -28672;
     fine_image.has_nodata = 1;
-    stf_image_init(coarse, STF_DTYPE_F32, 1, COARSE_ROWS, COARSE_COLS, &coarse_image);
-    stf_image_init(target, STF_DTYPE_F32, 1, COARSE_ROWS, COARSE_COLS, &target_image);
-    stf_image_init(prediction, STF_DTYPE_F32, 1, ROWS, COLS, &prediction_image);
+    stf_image_init(coarse, STF_DTYPE_F32, 1, COARSE_ROWS, COARSE_COLS, sizeof(stf_image), &coarse_image);
+    stf_image_init(target, STF_DTYPE_F32, 1, COARSE_ROWS, COARSE_COLS, sizeof(stf_image), &target_image);
+    stf_image_init(prediction, STF_DTYPE_F32, 1, ROWS, COLS, sizeof(stf_image), &prediction_image);
 
     status = stf_context_create(&context);
     if (status == STF_STATUS_OK)

@@ -358,13 +358,14 @@ const char *stf_context_last_hint(const stf_context *context);
 
 /**
  * Fills `out` with the description of an image without gaps: bands of rows of columns, no nodata, no mask, scale 1. With NULL
- * as `data`, set `transfer` afterwards.
+ * as `data`, set `transfer` afterwards. `struct_size` is sizeof(stf_image): no more than that is written.
  */
 stf_status stf_image_init(void *data,
                           int32_t dtype,
                           size_t bands,
                           size_t rows,
                           size_t cols,
+                          size_t struct_size,
                           stf_image *out);
 
 /**

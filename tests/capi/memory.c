@@ -45,19 +45,19 @@ static void layouts(void) {
     fine[(7 * COLS + 8) * BANDS] = -28672;
     mask[20 * COLS + 30] = 1;
 
-    stf_image_init(fine, STF_DTYPE_I16, BANDS, ROWS, COLS, &f);
+    stf_image_init(fine, STF_DTYPE_I16, BANDS, ROWS, COLS, sizeof(stf_image), &f);
     f.band_stride = sizeof(int16_t);
     f.col_stride = BANDS * sizeof(int16_t);
     f.row_stride = COLS * f.col_stride;
     f.nodata = -28672;
     f.has_nodata = 1;
     f.scale = 0.0001;
-    stf_image_init(coarse, STF_DTYPE_F32, BANDS, ROWS, COLS, &c);
+    stf_image_init(coarse, STF_DTYPE_F32, BANDS, ROWS, COLS, sizeof(stf_image), &c);
     c.row_stride = STRIDE * sizeof(float);
     t = c;
     t.data = target;
     t.mask = mask;
-    stf_image_init(prediction + (ROWS - 1) * COLS * sizeof(uint16_t), STF_DTYPE_U16, BANDS, ROWS, COLS, &p);
+    stf_image_init(prediction + (ROWS - 1) * COLS * sizeof(uint16_t), STF_DTYPE_U16, BANDS, ROWS, COLS, sizeof(stf_image), &p);
     p.row_stride = -(ptrdiff_t)(COLS * sizeof(uint16_t));
     p.band_stride = PIXELS * sizeof(uint16_t);
     p.nodata = 65535;
@@ -121,9 +121,9 @@ static void progress_and_support(void) {
     for (int k = 0; k < 4; ++k) {
         for (size_t i = 0; i < n; ++i)
             all[k * n + i] = 0.2f + 0.001f * (float)((i * 7 + (k == 2 ? 5 : 0)) % 89);
-        stf_image_init(all + k * n, STF_DTYPE_F32, 1, SIDE, SIDE, &image[k]);
+        stf_image_init(all + k * n, STF_DTYPE_F32, 1, SIDE, SIDE, sizeof(stf_image), &image[k]);
     }
-    stf_image_init(support, STF_DTYPE_F32, 5, SIDE, SIDE, &s);
+    stf_image_init(support, STF_DTYPE_F32, 5, SIDE, SIDE, sizeof(stf_image), &s);
     expect(stf_context_set_log(context, note_log, &logged), "a log function is set");
     expect(stf_context_set_progress(context, note_progress, &log), "a progress function is set");
     expect(stf_job_create(context, "starfm", &job), "a STARFM job is made");
@@ -158,9 +158,9 @@ static void errors(void) {
     const char *text = NULL;
 
     check(stf_context_create(NULL) == STF_STATUS_ARGUMENT, "NULL for a context is refused", "it was not");
-    check(stf_image_init(pixels, 99, 1, 3, 4, &good) == STF_STATUS_ARGUMENT, "an unknown type is refused",
+    check(stf_image_init(pixels, 99, 1, 3, 4, sizeof(stf_image), &good) == STF_STATUS_ARGUMENT, "an unknown type is refused",
           "it was not");
-    stf_image_init(pixels, STF_DTYPE_F32, 1, 3, 4, &good);
+    stf_image_init(pixels, STF_DTYPE_F32, 1, 3, 4, sizeof(stf_image), &good);
     refused(stf_job_create(context, "starfrm", &none), STF_STATUS_PARAMETER, "starfrm", "an unknown method is refused");
     refused(stf_job_create(context, NULL, &none), STF_STATUS_ARGUMENT, "method is NULL", "a method of NULL is refused");
     stf_job_create(context, "starfm", &job);

@@ -64,7 +64,7 @@ def test_numbers_are_those_of_the_header():
 
 def test_the_image_structure_is_laid_out_as_the_library_has_it():
     library, image = stfusion.load_library(), _abi.Image()
-    assert library.stf_image_init(4096, _abi.DTYPES["i2"], 3, 5, 7, ctypes.byref(image)) == 0
+    assert library.stf_image_init(4096, _abi.DTYPES["i2"], 3, 5, 7, ctypes.sizeof(image), ctypes.byref(image)) == 0
     assert image.struct_size == ctypes.sizeof(_abi.Image)
     assert (image.data, image.dtype, image.bands, image.rows, image.cols) == (4096, 3, 3, 5, 7)
     assert (image.scale, image.offset, image.has_nodata, image.mask) == (1, 0, 0, None)

@@ -129,6 +129,11 @@ impl<T> Out<T> {
         Out::new(pointer, name).map(Some)
     }
 
+    /// The pointer itself, for a structure of which the caller may have an earlier version.
+    pub(crate) fn pointer(&self) -> *mut T {
+        self.0
+    }
+
     pub(crate) fn set(self, value: T) {
         // SAFETY: checked by `new`; by contract it points to writable memory. `write` drops nothing.
         unsafe { self.0.write(value) }

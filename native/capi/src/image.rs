@@ -121,7 +121,7 @@ const KNOWN_SIZES: [usize; 2] = [std::mem::offset_of!(stf_image, transfer), std:
 const ABSURD_SIZE: usize = 4096;
 
 /// Fills `out` with the description of an image without gaps: bands of rows of columns, no nodata, no mask, scale 1. With NULL
-/// as `data`, set `transfer` afterwards.
+/// as `data`, set `transfer` afterwards. `struct_size` is sizeof(stf_image): no more than that is written.
 #[no_mangle]
 pub unsafe extern "C" fn stf_image_init(
     data: *mut c_void,
@@ -129,16 +129,22 @@ pub unsafe extern "C" fn stf_image_init(
     bands: usize,
     rows: usize,
     cols: usize,
+    struct_size: usize,
     out: *mut stf_image,
 ) -> stf_status {
     let filled = caught(|| {
         let out = Out::new(out, "out")?;
-        let image =
-            stf_image { struct_size: std::mem::size_of::<stf_image>(), data, dtype, bands, rows, cols, scale: 1.0, ..EMPTY };
+        check_size(struct_size, "")?;
+        let image = stf_image { struct_size, data, dtype, bands, rows, cols, scale: 1.0, ..EMPTY };
         // whether there is a function instead of memory is known when the image is used
         let placed = stf_image { data: if data.is_null() { std::ptr::dangling_mut::<u8>().cast() } else { data }, ..image };
         Pixels::new(&placed, "The image")?;
-        out.set(image);
+        // SAFETY: checked above; by contract it points to `struct_size` writable bytes, and no more than the image has are read.
+        unsafe {
+            let (known, out) = (std::mem::size_of::<stf_image>(), out.pointer().cast::<u8>());
+            std::ptr::copy_nonoverlapping((&raw const image).cast::<u8>(), out, struct_size.min(known));
+            out.add(struct_size.min(known)).write_bytes(0, struct_size.saturating_sub(known));
+        }
         Ok(())
     });
     match filled {
@@ -178,23 +184,34 @@ pub(crate) unsafe fn pixels(image: *const stf_image, name: &str) -> Result<Pixel
     Pixels::new(&image, name)
 }
 
+fn wrong_size(size: usize, place: &str, why: &str) -> Error {
+    argument(format!("{place}struct_size is {size}, expected {}{why}", std::mem::size_of::<stf_image>()))
+        .with_hint("Set struct_size to sizeof(stf_image), or start from stf_image_init.")
+}
+
+/// Fails for a size that no version of the structure has or could have.
+fn check_size(size: usize, place: &str) -> Result<()> {
+    if size > ABSURD_SIZE || size < std::mem::size_of::<stf_image>() && !KNOWN_SIZES.contains(&size) {
+        return Err(wrong_size(size, place, ""));
+    }
+    Ok(())
+}
+
 unsafe fn read_struct(image: *const stf_image, name: &str) -> Result<stf_image> {
     check_pointer(image, name)?;
     let known = std::mem::size_of::<stf_image>();
     // SAFETY: not null, aligned; the first field exists in every version.
     let size = unsafe { image.cast::<usize>().read() };
-    let refuse = |why: &str| -> Result<stf_image> {
-        Err(argument(format!("{name}: struct_size is {size}, expected {known}{why}"))
-            .with_hint("Set struct_size to sizeof(stf_image), or start from stf_image_init."))
-    };
-    if size > ABSURD_SIZE || size < known && !KNOWN_SIZES.contains(&size) {
-        return refuse("");
-    }
+    check_size(size, &format!("{name}: "))?;
     if size > known {
         // SAFETY: by contract the structure is `size` bytes long.
         let rest = unsafe { std::slice::from_raw_parts(image.cast::<u8>().add(known), size - known) };
         if rest.iter().any(|&b| b != 0) {
-            return refuse(": it uses fields that this version of the library does not know");
+            return Err(wrong_size(
+                size,
+                &format!("{name}: "),
+                ": it uses fields that this version of the library does not know",
+            ));
         }
     }
     let mut copy = EMPTY;

@@ -59,7 +59,9 @@ fn image<T>(data: &mut [T], dtype: stf_dtype, bands: usize, rows: usize, cols: u
     let mut out = std::mem::MaybeUninit::<stf_image>::uninit();
     // SAFETY: an aligned out-pointer, read after it was filled.
     unsafe {
-        assert_eq!(stf_image_init(data.as_mut_ptr().cast(), dtype as i32, bands, rows, cols, out.as_mut_ptr()), stf_status::Ok);
+        let size = size_of::<stf_image>();
+        let status = stf_image_init(data.as_mut_ptr().cast(), dtype as i32, bands, rows, cols, size, out.as_mut_ptr());
+        assert_eq!(status, stf_status::Ok);
         out.assume_init()
     }
 }
@@ -169,7 +171,7 @@ fn null_is_refused_by_every_function_and_changes_no_output() {
             stf_spec_json(null_mut(), out_text),
             stf_job_create(null_mut(), text, out_job),
             stf_job_run(null_mut(), job, null_mut()),
-            stf_image_init(pixels.as_mut_ptr().cast(), 6, 1, 2, 2, null_mut()),
+            stf_image_init(pixels.as_mut_ptr().cast(), 6, 1, 2, 2, size_of::<stf_image>(), null_mut()),
         ];
         assert!(without.iter().all(|&s| s == stf_status::Argument), "{without:?}");
         assert_eq!(CStr::from_ptr(stf_context_last_error(null())).to_str().unwrap(), "The context is NULL");
@@ -243,6 +245,25 @@ fn structure_sizes_are_checked_before_anything_else_is_believed() {
         let pointer = (&raw const later).cast::<stf_image>();
         let status = stf_job_set_target_image(f.context, f.job, null(), pointer);
         f.refused(status, stf_status::Argument, "it uses fields that this version of the library does not know");
+    }
+}
+
+#[test]
+fn a_description_is_as_long_as_the_caller_says() {
+    let (earlier, known) = (std::mem::offset_of!(stf_image, transfer), size_of::<stf_image>());
+    let mut pixels = [0f32; 4];
+    for (size, status) in
+        [(earlier, stf_status::Ok), (known, stf_status::Ok), (known + 24, stf_status::Ok), (known - 8, stf_status::Argument)]
+    {
+        let mut memory = [[u64::MAX; 16]; 2];
+        // SAFETY: the memory is longer than any of the sizes.
+        let got = unsafe { stf_image_init(pixels.as_mut_ptr().cast(), 6, 1, 2, 2, size, memory.as_mut_ptr().cast()) };
+        assert_eq!(got, status, "{size}");
+        let words: Vec<u64> = memory.concat();
+        let written = if status == stf_status::Ok { size / 8 } else { 0 };
+        assert!(words[written..].iter().all(|&w| w == u64::MAX), "{size}: {words:?}");
+        assert!(words[..written].iter().skip(known / 8).all(|&w| w == 0), "{size}: {words:?}");
+        assert_eq!(words[0], if written > 0 { size as u64 } else { u64::MAX });
     }
 }
 

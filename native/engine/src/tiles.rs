@@ -26,6 +26,11 @@ pub(crate) struct Tiling {
     pub bytes: u64,
 }
 
+/// Side of tiles, in fine pixels, whose halo is a small part of them.
+pub(crate) fn worthwhile_px(cost: Cost) -> usize {
+    (4 * cost.halo_px).max(128)
+}
+
 /// Bytes of the input of one tile.
 fn input_bytes(scene: &SceneInfo, pixels: u64) -> u64 {
     let planes: usize = scene.bands + scene.pairs.iter().map(|p| 2 * scene.bands + p.label_maps().count()).sum::<usize>();
@@ -78,9 +83,8 @@ pub(crate) fn tiling(
                 )
                 .with_hint(format!("Set memory to {}MiB or more, use fewer threads, or a smaller window.", mib(bytes_of(smallest))))
             })?;
-            let worthwhile = (4 * cost.halo_px).max(128);
             let balanced = ((scene.rows * scene.cols) as f64 / (threads * TILES_PER_THREAD) as f64).sqrt() as usize;
-            fits.clone().find(|&s| s <= balanced.max(worthwhile)).unwrap_or(largest)
+            fits.clone().find(|&s| s <= balanced.max(worthwhile_px(cost))).unwrap_or(largest)
         }
     };
     Ok(Tiling {

@@ -10,9 +10,9 @@ use stfusion_core::{Cancel, Error, ErrorKind, Region, Result};
 use crate::dataset::{BandInfo, ImageInfo};
 
 /// Side of a sample window in pixels.
-const WINDOW_PX: usize = 256;
+const WINDOW_PX: usize = 128;
 /// Values kept per band.
-const VALUES: usize = 40_000;
+const VALUES: usize = 16_000;
 /// Units differ when medians and 98th percentiles of magnitudes differ by more than this factor.
 const FACTOR: f64 = 30.0;
 /// Stored values that products use as fill, and the part of the sample from which one is suspicious.

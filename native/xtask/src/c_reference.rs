@@ -53,6 +53,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("stf_report_destroy.report", "The report, or NULL."),
     ("stf_report_json.report", "The report."),
     ("status", "A status, such as one that a function returned."),
+    ("struct_size", "`sizeof(stf_image)` as your program was compiled."),
     ("support", "The memory to fill with the support layer. May be NULL."),
     ("threads", "Number of threads; 0 for the default."),
     ("user", "Handed to the function with each call; the library does not look at it."),

@@ -384,7 +384,7 @@ unsafe fn date_is_readable(context: *mut stf_context, date: *const c_char, addre
     let mut image = std::mem::MaybeUninit::<stf_image>::uninit();
     let mut job = null_mut();
     unsafe {
-        stf_image_init(std::ptr::with_exposed_provenance_mut(address), 1, 1, 1, 1, image.as_mut_ptr());
+        stf_image_init(std::ptr::with_exposed_provenance_mut(address), 1, 1, 1, 1, size_of::<stf_image>(), image.as_mut_ptr());
         stf_job_create(context, METHODS[0].as_ptr(), &mut job);
         let status = stf_job_set_target_image(context, job, date, image.as_ptr());
         stf_job_destroy(job);

@@ -34,7 +34,7 @@ use crate::named_files::with_contents;
 use crate::pipeline::panicked;
 use crate::support::SUPPORT_BANDS;
 use crate::tile::{Computed, Tiles};
-use crate::tiles::tiling;
+use crate::tiles::{tiling, worthwhile_px};
 use cache::{Cache, Claim, Key};
 use level::{Level, Ready};
 
@@ -43,7 +43,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 /// Sides of blocks in fine pixels: the smallest that is several times the halo is used.
 const BLOCKS: [usize; 2] = [256, 512];
 /// Levels are made until one is at most this many pixels long and wide.
-const SMALLEST_LEVEL_PX: usize = 256;
+const SMALLEST_LEVEL_PX: usize = 64;
 /// Tiles of a request per thread, as long as they are larger than blocks.
 const TILES_PER_THREAD: usize = 8;
 
@@ -186,8 +186,12 @@ impl OnDemand {
 
     /// Whether the blocks under a part can be kept all together.
     pub fn can_keep(&self, part: Part) -> bool {
-        let of_block = self.block_px * self.block_px * self.spec(part.product).bytes_per_px();
-        self.keys(part).len() * of_block <= self.cache.capacity()
+        self.bytes(part) <= self.cache.capacity()
+    }
+
+    /// What the blocks under a part hold at most.
+    fn bytes(&self, part: Part) -> usize {
+        self.keys(part).len() * self.block_px * self.block_px * self.spec(part.product).bytes_per_px()
     }
 
     /// Hands every block under a part to `take`, in any order, each once, on the calling thread. `progress` is told how
@@ -208,6 +212,10 @@ impl OnDemand {
                 Claim::Granted => mine.keys.push(key),
                 Claim::Taken => others.push(key),
             }
+        }
+        if let (false, Some(ahead)) = (mine.keys.is_empty(), self.ahead(level, part)) {
+            let granted = |key: &Key| matches!(self.cache.claim(*key), Claim::Granted);
+            mine.keys.extend(self.keys(ahead).into_iter().filter(granted));
         }
         self.compute(level, part, &mut mine, progress, take)?;
         for key in others {
@@ -259,6 +267,18 @@ impl OnDemand {
         (row / side..=(row + rows - 1) / side).flat_map(of_row).collect()
     }
 
+    /// What is computed along with a part, to be kept for the next request: who reads rows in their whole length goes on below
+    /// them, and rows as high as a tile cost far less halo than one row of blocks after the other.
+    fn ahead(&self, level: &Level, part: Part) -> Option<Part> {
+        let Region { row, col, rows, cols } = part.region;
+        let info = level.info();
+        let end = (row / self.block_px * self.block_px + self.tile_px).min(info.rows);
+        let of = |row, end| Part { region: Region::new(row, col, end - row, cols), ..part };
+        // what is kept for the next request must not go before it comes
+        let worthwhile = cols == info.cols && end > row + rows && self.bytes(of(row, end)) <= self.cache.capacity() / 2;
+        worthwhile.then(|| of(row + rows, end))
+    }
+
     fn compute(
         &self,
         level: &Level,
@@ -271,7 +291,7 @@ impl OnDemand {
             return Ok(());
         }
         let ready = level.ready(&self.context, progress)?;
-        let tiles = self.tiles(level, part, &claims.keys);
+        let tiles = self.tiles(level, &claims.keys);
         let work =
             Work { of: self, ready: &ready, part, cancel: Cancel::new(), next: AtomicUsize::new(0), buffers: Mutex::default() };
         let threads = self.context.threads();
@@ -316,14 +336,20 @@ impl OnDemand {
         let block = Arc::new(block);
         self.cache.insert(key, Arc::clone(&block));
         claims.keys.retain(|k| *k != key);
-        take(&block)
+        let is_ahead = block.region.row >= part.region.row + part.region.rows;
+        if is_ahead {
+            Ok(())
+        } else {
+            take(&block)
+        }
     }
 
     /// Tiles over blocks that are to be computed: rectangles of them as large as the memory and the number of threads suggest.
-    fn tiles(&self, level: &Level, part: Part, keys: &[Key]) -> Vec<Region> {
+    fn tiles(&self, level: &Level, keys: &[Key]) -> Vec<Region> {
         let side = self.block_px;
-        let pixels = keys.len() * side * side;
-        let balanced = ((pixels / (self.context.threads() * TILES_PER_THREAD)) as f64).sqrt() as usize;
+        let side_of = |tiles: usize| ((keys.len() * side * side / tiles) as f64).sqrt() as usize;
+        let threads = self.context.threads();
+        let balanced = side_of(threads * TILES_PER_THREAD).max(worthwhile_px(level.cost()).min(side_of(threads)));
         let blocks = (balanced.min(self.tile_px) / side).max(1);
         let info = level.info();
         let region = |row: usize, col: usize, high: usize, wide: usize| {
@@ -331,12 +357,12 @@ impl OnDemand {
             Region::new(top, left, (high * side).min(info.rows - top), (wide * side).min(info.cols - left))
         };
         let missing: std::collections::BTreeSet<(usize, usize)> = keys.iter().map(|k| (k.2, k.3)).collect();
-        let (first, last) = (self.keys(part).first().copied(), self.keys(part).last().copied());
-        let (Some(first), Some(last)) = (first, last) else { return Vec::new() };
+        let ends = |of: fn(&(usize, usize)) -> usize| (missing.iter().map(of).min(), missing.iter().map(of).max());
+        let ((Some(top), Some(bottom)), (Some(left), Some(right))) = (ends(|b| b.0), ends(|b| b.1)) else { return Vec::new() };
         let mut tiles = Vec::new();
-        for row in (first.2..=last.2).step_by(blocks) {
-            for col in (first.3..=last.3).step_by(blocks) {
-                let (high, wide) = (blocks.min(last.2 + 1 - row), blocks.min(last.3 + 1 - col));
+        for row in (top..=bottom).step_by(blocks) {
+            for col in (left..=right).step_by(blocks) {
+                let (high, wide) = (blocks.min(bottom + 1 - row), blocks.min(right + 1 - col));
                 let cells = (row..row + high).flat_map(|j| (col..col + wide).map(move |i| (j, i)));
                 let here: Vec<(usize, usize)> = cells.filter(|cell| missing.contains(cell)).collect();
                 if here.len() == high * wide {

@@ -56,19 +56,20 @@ pub enum Spatial {
     Cubic(CubicConvolution, Vec<Option<Vec<f32>>>),
 }
 
-/// Memory of [`Spatial::predict`], and what it found.
+/// Memory of [`Spatial::predict`] of one image, and what it found.
 #[derive(Debug)]
 pub struct SpatialWork {
     /// Values of the fine pixels of the cell, `scale` x `scale`, row by row.
     pub values: Vec<f32>,
-    scratch: Scratch,
+    /// One for each band.
+    scratches: Vec<Scratch>,
     sums: Vec<f32>,
 }
 
 impl SpatialWork {
     /// For cells of `scale` x `scale` fine pixels.
     pub fn new(scale: usize) -> Self {
-        SpatialWork { values: vec![f32::NAN; scale * scale], scratch: Scratch::default(), sums: Vec::new() }
+        SpatialWork { values: vec![f32::NAN; scale * scale], scratches: Vec::new(), sums: Vec::new() }
     }
 }
 
@@ -100,8 +101,11 @@ impl Spatial {
     /// Values of a band at the fine pixels of a cell, into `work`; whether there are any.
     pub fn predict(&self, band: usize, cell: (usize, usize), work: &mut SpatialWork) -> bool {
         match self {
-            Spatial::ThinPlate(spline, nodes) => match &nodes[band] {
-                Some(nodes) => spline.predict(nodes, cell, &mut work.values, &mut work.scratch),
+            Spatial::ThinPlate(spline, bands) => match &bands[band] {
+                Some(nodes) => {
+                    work.scratches.resize_with(bands.len().max(work.scratches.len()), Scratch::default);
+                    spline.predict(nodes, cell, &mut work.values, &mut work.scratches[band]);
+                }
                 None => return false,
             },
             Spatial::InverseDistance(spread, values) => {

@@ -16,6 +16,8 @@
 //! Edges: a scene of one row or one column of nodes has no slope across it; a node with fewer valid nodes around it than a slope
 //! needs gets their mean, and the mean of all nodes where there are none.
 
+use std::collections::HashMap;
+
 use rayon::prelude::*;
 use stfusion_core::{Cancel, Result};
 
@@ -112,10 +114,11 @@ pub struct ThinPlate {
     patch: Option<Patch>,
 }
 
-/// Memory of [`ThinPlate::predict`].
+/// Memory of [`ThinPlate::predict`] with the same nodes.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    solution: Vec<f64>,
+    /// Factors of the patches that were solved for, by their first node: coarse pixels near a border share them.
+    solutions: HashMap<(usize, usize), Vec<f64>>,
     deviations: Vec<f32>,
 }
 
@@ -217,14 +220,14 @@ impl ThinPlate {
         let start = |i: usize, side: usize, n: usize| i.saturating_sub(side / 2).min(n - side);
         let (row_start, col_start) = (start(row, patch.rows, self.rows), start(col, patch.cols, self.cols));
         let centre = nodes[row * self.cols + col];
-        let Scratch { solution, .. } = scratch;
-        solution.clear();
-        for r in 0..patch.rows {
-            let line = &nodes[(row_start + r) * self.cols + col_start..][..patch.cols];
-            solution.extend(line.iter().map(|v| f64::from(*v) - f64::from(centre)));
-        }
-        solution.resize(patch.spline.system_size(), 0.0);
-        patch.spline.system.solve(solution);
+        let middle = f64::from(nodes[(row_start + patch.rows / 2) * self.cols + col_start + patch.cols / 2]);
+        let solution = scratch.solutions.entry((row_start, col_start)).or_insert_with(|| {
+            let lines = (0..patch.rows).map(|r| &nodes[(row_start + r) * self.cols + col_start..][..patch.cols]);
+            let mut solution: Vec<f64> = lines.flatten().map(|v| f64::from(*v) - middle).collect();
+            solution.resize(patch.spline.system_size(), 0.0);
+            patch.spline.system.solve(&mut solution);
+            solution
+        });
         let (own_row, own_col) = (row - row_start, col - col_start);
         let (s, width) = (self.scale, (2 * patch.cols - 1) * self.scale);
         let (factors, plane) = solution.split_at(patch.rows * patch.cols);
@@ -250,7 +253,7 @@ impl ThinPlate {
                     }
                 }
                 for (value, sum) in part.iter_mut().zip(sums) {
-                    *value = finite_or(f64::from(centre) + sum, centre);
+                    *value = finite_or(middle + sum, centre);
                 }
             }
         }

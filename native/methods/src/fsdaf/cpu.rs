@@ -8,6 +8,7 @@ use super::model::{drawn_in, PairModel};
 use crate::blocks::homogeneity::homogeneity;
 use crate::blocks::pair_weights::{predict_combined, PairJob};
 use crate::blocks::residual_weights::ResidualWeights;
+use crate::blocks::simd::{widened, Path};
 use crate::blocks::similar_changes::{inside, Changes, PairFacts, SimilarChanges};
 use crate::blocks::spatial_prediction::{Spatial, SpatialWork};
 
@@ -23,6 +24,8 @@ pub struct Job {
     pub homogeneity_half: usize,
     /// How changes are averaged.
     pub similar: SimilarChanges,
+    /// Which vectors to use.
+    pub path: Path,
 }
 
 /// Computes one tile.
@@ -51,7 +54,7 @@ fn predict(
     let labels = model.classes.labels(pair.fine, pair.classes)?;
     let homogeneity = homogeneity(labels.view(), model.classes.count(), job.homogeneity_half, needed, exec.cancel)?;
     let mut values = Array3::from_elem((bands, rows, cols), f32::NAN);
-    let (mut spatial, mut weights) = (SpatialWork::new(grid.scale), Vec::new());
+    let (mut spatial, mut work) = (SpatialWork::new(grid.scale), CellWork::default());
     for row in cells.row..cells.row + cells.rows {
         for col in cells.col..cells.col + cells.cols {
             exec.cancel.check()?;
@@ -72,7 +75,7 @@ fn predict(
                     homogeneity: homogeneity.slice(s![top..top + part.rows, left..left + part.cols]),
                 };
                 let to = values.slice_mut(s![band, place_rows.clone(), place_cols.clone()]);
-                cell.changes(&job.residuals, model, band, &mut weights, to);
+                widened(job.path, || cell.changes(&job.residuals, model, band, &mut work, to));
             }
         }
     }
@@ -94,30 +97,49 @@ struct Cell<'a> {
     homogeneity: ArrayView2<'a, f32>,
 }
 
+/// Memory of [`Cell::changes`], one value for each pixel of the cell.
+#[derive(Debug, Default)]
+struct CellWork {
+    /// Fine value drawn in to the extremes of the band.
+    drawn: Vec<f64>,
+    /// Temporal prediction.
+    temporal: Vec<f64>,
+    /// Spatial prediction minus the temporal one.
+    excess: Vec<f64>,
+    homogeneity: Vec<f64>,
+    weights: Vec<f64>,
+}
+
 impl Cell<'_> {
     /// Distributes the residual of the cell over its pixels.
+    #[inline(always)]
     fn changes(
         self,
         rule: &ResidualWeights,
         model: &PairModel,
         band: usize,
-        weights: &mut Vec<f64>,
+        work: &mut CellWork,
         mut to: ArrayViewMut2<'_, f32>,
     ) {
         let Cell { residual, spatial, scale, fine, labels, homogeneity } = self;
         let (class_changes, extremes, limits) = (&model.class_changes[band], model.extremes[band], model.limits[band]);
-        let temporal = |value: f32, label: u16| {
-            let change = class_changes.get(usize::from(label)).copied().unwrap_or(f64::NAN);
-            drawn_in(value, extremes) + if value.is_nan() { f64::NAN } else { change }
-        };
-        let pixels = fine.indexed_iter().map(|((row, col), value)| {
-            let excess = f64::from(spatial[row * scale + col]) - temporal(*value, labels[(row, col)]);
-            (excess, f64::from(homogeneity[(row, col)]))
-        });
-        rule.of(residual, pixels, weights);
-        for (((at, value), to), weight) in fine.indexed_iter().zip(to.iter_mut()).zip(weights) {
-            let predicted = (temporal(*value, labels[at]) + *weight * residual).max(limits.0).min(limits.1);
-            let change = (predicted - drawn_in(*value, extremes)) as f32;
+        let CellWork { drawn, temporal, excess, homogeneity: homogeneities, weights } = work;
+        [&mut *drawn, &mut *temporal, &mut *excess, &mut *homogeneities].into_iter().for_each(Vec::clear);
+        let change = |label: &u16| class_changes.get(usize::from(*label)).copied().unwrap_or(f64::NAN);
+        let drawn_in = |v: &f32| if v.is_nan() { f64::NAN } else { drawn_in(*v, extremes) };
+        let rows = fine.rows().into_iter().zip(labels.rows()).zip(homogeneity.rows()).zip(spatial.chunks(scale));
+        for (((fine, labels), homogeneity), spatial) in rows {
+            let first = drawn.len();
+            drawn.extend(fine.iter().map(drawn_in));
+            temporal.extend(drawn[first..].iter().zip(&labels).map(|(drawn, label)| drawn + change(label)));
+            excess.extend(temporal[first..].iter().zip(spatial).map(|(temporal, spatial)| f64::from(*spatial) - temporal));
+            homogeneities.extend(homogeneity.iter().map(|h| f64::from(*h)));
+        }
+        rule.of(residual, excess.iter().copied().zip(homogeneities.iter().copied()), weights);
+        let pixels = drawn.iter().zip(&*temporal).zip(&*weights);
+        for (to, ((drawn, temporal), weight)) in to.iter_mut().zip(pixels) {
+            let predicted = (temporal + weight * residual).max(limits.0).min(limits.1);
+            let change = (predicted - drawn) as f32;
             *to = if weight.is_nan() || !change.is_finite() { f32::NAN } else { change };
         }
     }

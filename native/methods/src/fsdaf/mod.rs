@@ -189,6 +189,7 @@ impl Plan for Planned {
             spatial: Spatial::new(self.parameters.spatial_prediction, &self.grid, &target, exec.cancel)?,
             residuals: ResidualWeights { sign_rule: self.parameters.sign_rule, cap: self.parameters.weight_cap },
             homogeneity_half: self.homogeneity_half(),
+            path: Path::from_environment().0,
         };
         Ok(Box::new(Told { job, derived, run: cpu::run }))
     }
