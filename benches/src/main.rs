@@ -13,6 +13,7 @@ mod io;
 mod machine;
 mod memory;
 mod nearest;
+mod networks;
 mod peak;
 mod record;
 mod scaling;
@@ -73,6 +74,20 @@ fn command() -> Command {
                 .about("The search for similar pixels, with every SIMD path")
                 .arg(number("size", "1000", "Rows and columns of the image"))
                 .arg(repeat.clone()),
+        )
+        .subcommand(
+            Command::new("networks")
+                .about("Fusion networks on one tile, and the same networks in onnxruntime")
+                .arg(number("size", "256", "Rows and columns of the tile"))
+                .arg(number("threads", "2", "Threads to compare with one"))
+                .arg(repeat.clone())
+                .arg(Arg::new("only").long("only").value_name("ID").help("One network alone"))
+                .arg(
+                    Arg::new("python")
+                        .long("python")
+                        .value_name("FILE")
+                        .help("A Python with numpy, onnx and onnxruntime, to compare with"),
+                ),
         )
         .subcommand(
             Command::new("scaling")
@@ -148,6 +163,13 @@ fn sections(name: &str, matches: &ArgMatches) -> Result<Vec<Section>, Failure> {
         "estarfm" => vec![estarfm::section(get("size"), get("window"), get("threads"), get("repeat"))?],
         "classical" => vec![classical::section(only, get("threads"), get("repeat"))?],
         "nearest" => vec![nearest::section(get("size"), get("repeat"))?],
+        "networks" => networks::sections(&networks::Options {
+            size: get("size"),
+            threads: get("threads"),
+            repeat: get("repeat"),
+            python: text("python"),
+            only,
+        })?,
         "scaling" => vec![scaling::section(&method, get("window"), get("megapixels"))?],
         "assess" => vec![assess::section(get("size"), get("repeat"))?],
         "memory" => vec![memory::section(&of_job(), get("size"), get("mib"), folder)?],
@@ -167,8 +189,11 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let mut record = Record::begin();
     print!("{}", record.heading());
-    let names: &[&str] =
-        if name == "all" { &["starfm", "estarfm", "classical", "nearest", "assess", "scaling", "io", "memory"] } else { &[name] };
+    let names: &[&str] = if name == "all" {
+        &["starfm", "estarfm", "classical", "nearest", "assess", "networks", "scaling", "io", "memory"]
+    } else {
+        &[name]
+    };
     for name in names {
         let defaults = command().get_matches_from(["stfusion-bench", name]);
         let options = defaults.subcommand().filter(|_| names.len() > 1).map_or(options, |(_, m)| m);
