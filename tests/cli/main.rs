@@ -9,3 +9,4 @@ mod jobs;
 mod outputs;
 mod place;
 mod printed;
+mod weights;
