@@ -98,7 +98,7 @@ fn check_against_copying(place: &Place, method: &str) {
 
 /// Ids of the methods that are no baselines and whose fewest pairs `pairs` admits.
 fn fusions(pairs: impl Fn(usize) -> bool) -> Vec<&'static str> {
-    let infos = stfusion_methods::all().iter().map(|m| m.info());
+    let infos = stfusion_methods::all().iter().map(|m| m.info()).filter(|i| i.required_file().is_none());
     infos.filter(|i| i.family != Family::Baseline && pairs(i.min_pairs)).map(|i| i.id).collect()
 }
 

@@ -44,6 +44,9 @@ _stfusion() {
             stfusion,rerun)
                 cmd="stfusion__subcmd__rerun"
                 ;;
+            stfusion,weights)
+                cmd="stfusion__subcmd__weights"
+                ;;
             *)
                 ;;
         esac
@@ -51,7 +54,7 @@ _stfusion() {
 
     case "${cmd}" in
         stfusion)
-            opts="-h -V --help --version fuse methods info assess compare rerun job demo check"
+            opts="-h -V --help --version fuse methods info assess compare rerun job weights demo check"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -230,11 +233,11 @@ _stfusion() {
                     return 0
                     ;;
                 --method)
-                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff onnx nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 -m)
-                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff onnx nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 --param)
@@ -265,18 +268,18 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__fuse)
-            opts="-m -p -r -o -q -v -h --method --pair --target --param --resampling --bands --ignore-units --output --support --format --of --co --ot --nodata --overwrite --threads --memory --device --dry-run --print-job --json --quiet --verbose --debug --config --help"
+            opts="-m -p -r -o -q -v -h --method --pair --target --param --weights --resampling --bands --ignore-units --output --support --format --of --co --ot --nodata --overwrite --threads --memory --device --dry-run --print-job --json --quiet --verbose --debug --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --method)
-                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff onnx nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 -m)
-                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff onnx nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 --pair)
@@ -292,6 +295,10 @@ _stfusion() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --weights)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -389,18 +396,18 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__job)
-            opts="-m -p -r -o -q -v -h --schema --method --pair --target --param --resampling --bands --ignore-units --output --ot --nodata --overwrite --threads --memory --device --quiet --verbose --debug --config --help starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm nearest_pair linear_in_time coarse_increment"
+            opts="-m -p -r -o -q -v -h --schema --method --pair --target --param --weights --resampling --bands --ignore-units --output --ot --nodata --overwrite --threads --memory --device --quiet --verbose --debug --config --help starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff onnx nearest_pair linear_in_time coarse_increment"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --method)
-                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff onnx nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 -m)
-                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff onnx nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 --pair)
@@ -416,6 +423,10 @@ _stfusion() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --weights)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -471,7 +482,7 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__methods)
-            opts="-q -v -h --json --quiet --verbose --debug --config --help starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm nearest_pair linear_in_time coarse_increment"
+            opts="-q -v -h --json --quiet --verbose --debug --config --help starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff onnx nearest_pair linear_in_time coarse_increment"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -539,6 +550,24 @@ _stfusion() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stfusion__subcmd__weights)
+            opts="-q -v -h --json --quiet --verbose --debug --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

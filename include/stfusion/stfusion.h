@@ -570,6 +570,17 @@ stf_status stf_job_inspect_json(stf_context *context, const stf_job *job, const 
 stf_status stf_image_info_json(stf_context *context, const char *name, const char **out);
 
 /**
+ * What a weights file of a network is, as JSON: network, bands, inputs, scaling, parameters, training, licence, problems, and the same
+ * as text for people. `path` names a safetensors or ONNX file. The text belongs to the context until it is destroyed or this
+ * function is called again.
+ *
+ * Fails with STF_STATUS_READ when the file cannot be read or is neither.
+ */
+stf_status stf_weights_info_json(stf_context *context,
+                                 const char *path,
+                                 const char **out);
+
+/**
  * Compares a prediction with the truth: accuracy per band and overall, and skill against the baselines, as JSON.
  * `request` is a JSON object with the images (prediction, truth) and, for the baselines, the pairs and the target.
  * The text belongs to the context until it is destroyed or this function is called again.

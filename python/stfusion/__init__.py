@@ -3,6 +3,7 @@
 
     fuse, Pair                   numpy arrays
     Job, assess, image_info      files
+    weights_info                 a network's weights
     stfusion.xr, stfusion.dask   xarray and dask
     methods, installation, ...   what the library can do
 
@@ -18,7 +19,7 @@ from ._library import context as _context
 from ._library import library as _library_in_use
 from ._library import load_library
 from .fusion import SUPPORT_BANDS, Pair, fuse
-from .jobs import Job, assess, image_info
+from .jobs import Job, assess, image_info, weights_info
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ __all__ = [
     "load_library",
     "methods",
     "spec",
+    "weights_info",
 ]
 
 

@@ -133,6 +133,12 @@ def image_info(name: str | os.PathLike[str]) -> dict[str, Any]:
         return context.json("stf_image_info_json", _abi.encode(name))
 
 
+def weights_info(name: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a weights file is: network, bands, inputs, scaling, training, licence, problems, and the same as `text`."""
+    with _library.context() as context:
+        return context.json("stf_weights_info_json", _abi.encode(name))
+
+
 def assess(
     prediction: Image,
     truth: Image,

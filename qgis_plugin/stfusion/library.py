@@ -147,6 +147,10 @@ class Library:
         """Return what the library knows of the image `name`; raise Error when it cannot be opened."""
         return self._json("stf_image_info_json", encode(name))
 
+    def weights_info(self, name):
+        """Return what the library knows of the weights file `name`; raise Error when it cannot be read."""
+        return self._json("stf_weights_info_json", encode(name))
+
     def check_job(self, job):
         """Raise Error unless method, parameters and structure of `job` (a dict) are valid; no file is opened."""
         with Context(self._functions) as context, context.job(json.dumps(job)):

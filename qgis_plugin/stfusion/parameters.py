@@ -78,7 +78,7 @@ def definition(spec):
         text = default if isinstance(default, str) else " ".join(plain(v) for v in default)
         parameter = QgsProcessingParameterString(name, label, text, optional=True)
     elif kind == "file":
-        parameter = QgsProcessingParameterFile(name, label, optional=True, fileFilter=_file_filter(spec))
+        parameter = QgsProcessingParameterFile(name, label, optional=not spec.get("required"), fileFilter=_file_filter(spec))
     elif kind == "new_file":
         # not made unless a name is given
         parameter = QgsProcessingParameterFileDestination(name, label, _file_filter(spec), None, True, False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The Processing provider: one algorithm per method of the specification, assessment, comparison, and the installation check."""
+"""The Processing provider: one algorithm per method, assessment, comparison, weights of networks, and the installation check."""
 
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from .algorithms.compare import Compare
 from .algorithms.fuse import Fuse
 from .algorithms.installation import Installation
 from .algorithms.virtual import Virtual
+from .algorithms.weights import InspectWeights
 
 ICON = str(Path(__file__).resolve().parent / "icon.svg")
 
@@ -50,6 +51,7 @@ class StfusionProvider(QgsProcessingProvider):
         self.addAlgorithm(Virtual())
         self.addAlgorithm(Assess())
         self.addAlgorithm(Compare())
+        self.addAlgorithm(InspectWeights())
         self.addAlgorithm(Installation())
 
     def supportedOutputRasterLayerExtensions(self):

@@ -17,7 +17,7 @@ PLUGIN = ROOT / "qgis_plugin" / "stfusion"
 
 
 def test_every_method_and_the_other_algorithms_are_listed(provider):
-    assert {a.name() for a in provider.algorithms()} == set(METHODS) | {"virtual", "assess", "compare", "installation"}
+    assert {a.name() for a in provider.algorithms()} == set(METHODS) | {"virtual", "assess", "compare", "weights", "installation"}
     assert provider.algorithm("starfm").displayName() == "Fuse: STARFM"
     groups = {a.name(): (a.groupId(), a.group()) for a in provider.algorithms()}
     assert groups["starfm"] == ("fusion", "Fusion")

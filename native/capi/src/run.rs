@@ -141,6 +141,23 @@ pub unsafe extern "C" fn stf_image_info_json(
     })
 }
 
+/// What a weights file of a network is, as JSON: network, bands, inputs, scaling, parameters, training, licence, problems, and the same
+/// as text for people. `path` names a safetensors or ONNX file. The text belongs to the context until it is destroyed or this
+/// function is called again.
+///
+/// Fails with STF_STATUS_READ when the file cannot be read or is neither.
+#[no_mangle]
+pub unsafe extern "C" fn stf_weights_info_json(
+    context: *mut stf_context,
+    path: *const c_char,
+    out: *mut *const c_char,
+) -> stf_status {
+    with_text(context, out, "stf_weights_info_json", |_| {
+        // SAFETY: the caller's contract.
+        to_json(&stfusion_engine::describe_weights(unsafe { text(path, "path") }?)?)
+    })
+}
+
 /// Compares a prediction with the truth: accuracy per band and overall, and skill against the baselines, as JSON.
 /// `request` is a JSON object with the images (prediction, truth) and, for the baselines, the pairs and the target.
 /// The text belongs to the context until it is destroyed or this function is called again.

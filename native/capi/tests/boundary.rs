@@ -150,6 +150,8 @@ fn null_is_refused_by_every_function_and_changes_no_output() {
             stf_job_compare_json(ctx, job, no_text, null_mut()) "out is NULL";
             stf_image_info_json(ctx, no_text, out_text) "name is NULL";
             stf_image_info_json(ctx, text, null_mut()) "out is NULL";
+            stf_weights_info_json(ctx, no_text, out_text) "path is NULL";
+            stf_weights_info_json(ctx, text, null_mut()) "out is NULL";
             stf_assess_json(ctx, no_text, out_text) "request is NULL";
             stf_assess_json(ctx, text, null_mut()) "out is NULL";
         }

@@ -28,7 +28,7 @@ pub fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommands([fuse(), methods(), info(), assess(), compare(), rerun(), job(), demo(), check()].map(common))
+        .subcommands([fuse(), methods(), info(), assess(), compare(), rerun(), job(), weights(), demo(), check()].map(common))
 }
 
 fn flag(id: &'static str, help: &'static str) -> Arg {
@@ -159,6 +159,7 @@ fn fusion(command: Command) -> Command {
             pair(),
             option("target", "KEY=VALUE,...", "The day to predict. Keys: coarse, date, coarse_mask, coarse_mask_preset"),
             repeated("param", "NAME=VALUE", "A parameter of the method; repeatable. `stfusion methods ID` lists them").short('p'),
+            option("weights", "FILE", "Weights of a network, the same as --param weights=FILE"),
         ])
         .args(grid())
 }
@@ -305,6 +306,17 @@ fn rerun() -> Command {
             )
             .arg(Arg::new("record").value_name("FILE.stf").required(true).help("Record of a run")),
     )
+}
+
+fn weights() -> Command {
+    sub("weights", "Describe and check the weights of a network")
+        .long_about(
+            "Describe and check the weights of a network: which network they belong to, how images are prepared for it, what it was trained on, the \
+             licence, and what is wrong with the file. What the file does not say is shown as it was published.\n\n\
+             Read are safetensors files (tools/convert_weights.py makes them from .pth, .pt and .h5 checkpoints) and ONNX files.",
+        )
+        .arg(Arg::new("file").value_name("FILE").required(true).help("Weights file: safetensors or ONNX"))
+        .arg(json())
 }
 
 fn demo() -> Command {

@@ -25,6 +25,7 @@ mod request;
 mod signals;
 mod spelling;
 mod terminal;
+mod weights;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -88,6 +89,7 @@ fn dispatch(name: &str, options: &ArgMatches, terminal: &Arc<Terminal>) -> Outco
         "assess" => assess::assess(options, terminal),
         "compare" => compare::compare(options, terminal),
         "demo" => demo::demo(options, terminal),
+        "weights" => weights::weights(options, terminal),
         "check" => check::check(options, terminal),
         _ => Err(Failure::usage(format!("{name:?} is not a sub-command"), "Run `stfusion --help` for the list.")),
     }

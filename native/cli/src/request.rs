@@ -161,11 +161,14 @@ pub(crate) fn job_to_write(options: &ArgMatches, method: &str, template: impl Fn
     Ok(job)
 }
 
-/// Sets the parameters that `--param` names.
+/// Sets the parameters that `--param` and `--weights` name.
 pub(crate) fn set_parameters(job: &mut Job, options: &ArgMatches) -> Outcome {
     for parameter in texts(options, "param") {
         let (name, value) = key_value("--param", parameter)?;
         job.set_parameter(name, value).map_err(in_option("--param", parameter))?;
+    }
+    if let Some(file) = options.try_get_one::<String>("weights").ok().flatten() {
+        job.set_parameter("weights", file).map_err(in_option("--weights", file))?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@
 
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
 
-use crate::param::{ParamSpec, Values};
+use crate::param::{Kind, ParamSpec, Values};
 use crate::source::Resampling;
 use crate::{Date, Error, ErrorKind, Exec, Region, Result};
 
@@ -99,6 +99,11 @@ pub struct MethodInfo {
 }
 
 impl MethodInfo {
+    /// The parameter that names a file without which the method can do nothing, such as the weights of a network.
+    pub fn required_file(&self) -> Option<&'static ParamSpec> {
+        self.parameters.iter().find(|p| matches!(p.kind, Kind::File { required: true, .. }))
+    }
+
     /// Whether a pair may come with such a map.
     pub fn accepts(&self, map: LabelMap) -> bool {
         match map {
@@ -114,6 +119,8 @@ pub struct Promises {
     /// Identical coarse images at pair and target return the fine image. Methods that predict from the target alone, or
     /// smooth, cannot promise it.
     pub keeps_unchanged: bool,
+    /// What it does was learned from other images: constant images need not give a constant, and the order of bands matters.
+    pub trained_elsewhere: bool,
     /// Each band is predicted from that band alone, so permuting the bands permutes the prediction bit for bit; where bands
     /// decide together, their sums round differently.
     pub bands_apart: bool,

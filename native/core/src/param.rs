@@ -151,6 +151,8 @@ pub enum Kind {
         written: bool,
         /// End of its name without the dot, for dialogs.
         suffix: &'static str,
+        /// Whether the method can do nothing without it.
+        required: bool,
     },
 }
 
@@ -183,6 +185,14 @@ impl File {
     /// An internal error when whoever runs the method has not read it.
     pub fn contents(&self) -> Result<&[u8]> {
         self.contents.as_deref().ok_or_else(|| Error::internal(format!("{} has not been read", self.name)))
+    }
+
+    /// Its contents, shared.
+    ///
+    /// # Errors
+    /// As [`File::contents`].
+    pub fn shared(&self) -> Result<Arc<[u8]>> {
+        self.contents.clone().ok_or_else(|| Error::internal(format!("{} has not been read", self.name)))
     }
 }
 
@@ -406,8 +416,8 @@ impl ParamSpec {
                 json!({ "kind": "floats", "min": limit(min), "max": limit(max), "default": self.to_json(&self.default()) })
             }
             Kind::Ints { min, max, default } => json!({ "kind": "ints", "min": min, "max": max, "default": default }),
-            Kind::File { written, suffix } => {
-                json!({ "kind": if written { "new_file" } else { "file" }, "suffix": suffix, "default": null })
+            Kind::File { written, suffix, required } => {
+                json!({ "kind": if written { "new_file" } else { "file" }, "suffix": suffix, "required": required, "default": null })
             }
         };
         if let (Json::Object(out), Json::Object(more)) = (&mut out, more) {
@@ -588,13 +598,14 @@ pub mod decl {
 
     declaration! {
         /// A file that is read.
-        File { suffix: &'static str = "", "End of its name without the dot, for dialogs."; }
-        => self Kind::File { written: false, suffix: self.suffix }
+        File { suffix: &'static str = "", "End of its name without the dot, for dialogs.";
+               required: bool = false, "Whether the method can do nothing without it."; }
+        => self Kind::File { written: false, suffix: self.suffix, required: self.required }
     }
     declaration! {
         /// A file that is written.
         NewFile { suffix: &'static str = "", "End of its name without the dot, for dialogs."; }
-        => self Kind::File { written: true, suffix: self.suffix }
+        => self Kind::File { written: true, suffix: self.suffix, required: false }
     }
 
     /// One of several.

@@ -28,6 +28,7 @@ mod fuse;
 mod inspect;
 #[cfg(feature = "gdal")]
 mod on_demand;
+mod weights;
 
 #[cfg(feature = "gdal")]
 pub use assess::{assess, AssessRequest, DatedImage};
@@ -46,6 +47,7 @@ pub use pipeline::{fuse_scene, MemorySink, SceneRequest, Sink};
 pub use report::Report;
 pub use spec::{job_schema, spec};
 pub use support::SUPPORT_BANDS;
+pub use weights::{describe_weights, WeightsDescription};
 
 /// Number of the C ABI; the SONAME carries it. Raised by every incompatible change of the C interface.
 pub const ABI: u32 = 0;

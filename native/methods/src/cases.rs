@@ -8,6 +8,8 @@ use stfusion_core::method::{Layer, Method, PairTile, Request, Scene, SupportOut,
 use stfusion_core::param::Values;
 use stfusion_core::{Cancel, Date, Error, Exec, Region, Result};
 
+use crate::networks;
+
 /// One pair of a [`Problem`], (band, row, col); `NaN` is invalid.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProblemPair {
@@ -234,7 +236,7 @@ pub fn predict_scene(
     Ok(Prediction { image, support: layers, fallback: support.then_some(fallback) })
 }
 
-/// Parameter values from (id, text) pairs.
+/// Parameter values from (id, text) pairs. A network gets the small weights for two bands that are made for tests, if there are such.
 ///
 /// # Errors
 /// Those of [`Values::set_text`].
@@ -243,7 +245,16 @@ pub fn values_of(method: &dyn Method, settings: &[(&str, &str)]) -> Result<Value
     for (id, text) in settings {
         values.set_text(method.info().parameters, id, text)?;
     }
+    if let (Some(file), Some(weights)) = (method.info().required_file(), networks::cases::weights(method.info().id)) {
+        values.set_text(method.info().parameters, file.id, "weights made for tests")?;
+        values.attach(file.id, weights);
+    }
     Ok(values)
+}
+
+/// Whether a method can be tried without files from elsewhere.
+pub fn can_be_tried(method: &dyn Method) -> bool {
+    method.info().required_file().is_none() || networks::cases::weights(method.info().id).is_some()
 }
 
 /// Largest |a − b|, where one of them may not be `NaN` alone.

@@ -15,6 +15,7 @@ pub mod fsdaf;
 pub mod ifsdaf;
 pub mod linear_in_time;
 pub mod nearest_pair;
+pub mod networks;
 pub mod obsum;
 pub mod sfsdaf;
 pub mod spstfm;
@@ -23,10 +24,16 @@ pub mod stdfa;
 pub mod strum;
 pub mod ubdf;
 
+use std::sync::LazyLock;
+
 use stfusion_core::method::Method;
 use stfusion_core::{Error, ErrorKind, Result};
 
-static METHODS: &[&dyn Method] = &[
+static METHODS: LazyLock<Vec<&'static dyn Method>> = LazyLock::new(|| {
+    CLASSICAL.iter().copied().chain(networks::ALL.iter().map(|n| n as &dyn Method)).chain(BASELINES.iter().copied()).collect()
+});
+
+static CLASSICAL: &[&dyn Method] = &[
     &starfm::Starfm,
     &estarfm::Estarfm,
     &fitfc::FitFc,
@@ -38,14 +45,14 @@ static METHODS: &[&dyn Method] = &[
     &strum::Strum,
     &obsum::Obsum,
     &spstfm::Spstfm,
-    &nearest_pair::NearestPair,
-    &linear_in_time::LinearInTime,
-    &coarse_increment::CoarseIncrement,
 ];
+
+static BASELINES: &[&dyn Method] =
+    &[&nearest_pair::NearestPair, &linear_in_time::LinearInTime, &coarse_increment::CoarseIncrement];
 
 /// Every method, in the order in which lists show them.
 pub fn all() -> &'static [&'static dyn Method] {
-    METHODS
+    &METHODS
 }
 
 /// The method with this id.

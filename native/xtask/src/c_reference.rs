@@ -50,6 +50,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("stf_job_destroy.job", "The job, or NULL."),
     ("stf_job_from_file.path", "Name of the job file."),
     ("stf_job_set_target_image.coarse", "The coarse image of the day to predict."),
+    ("stf_weights_info_json.path", "Name of a safetensors or ONNX file."),
     ("stf_report_destroy.report", "The report, or NULL."),
     ("stf_report_json.report", "The report."),
     ("status", "A status, such as one that a function returned."),

@@ -126,7 +126,8 @@ fn plain(json: &Json) -> String {
     }
 }
 
-/// The methods to compare, in the order asked for, then the baselines that were not.
+/// The methods to compare, in the order asked for, then the baselines that were not. Where none is asked for, all take part that need no
+/// file, and that of the job.
 ///
 /// # Errors
 /// [`ErrorKind::Parameter`] for methods and parameters that do not exist, and for a method listed twice with the same settings.
@@ -136,6 +137,9 @@ pub(super) fn resolve(job: &Job, choices: &[MethodChoice]) -> Result<Vec<Candida
     if choices.is_empty() {
         for method in stfusion_methods::all().iter().filter(|m| m.info().family != Family::Baseline) {
             let own = method.info().id == job.method;
+            if !own && method.info().required_file().is_some() {
+                continue;
+            }
             candidates.push(Candidate::new(*method, if own { &job.parameters } else { &none })?);
         }
     }
@@ -166,7 +170,8 @@ mod tests {
 
     #[test]
     fn every_method_takes_part_unless_some_are_named_and_the_baselines_always() {
-        let all: Vec<&str> = stfusion_methods::all().iter().map(|m| m.info().id).collect();
+        let infos = stfusion_methods::all().iter().map(|m| m.info());
+        let all: Vec<&str> = infos.filter(|i| i.required_file().is_none()).map(|i| i.id).collect();
         let found = names(&Job::default(), &[]).unwrap();
         assert_eq!(found.len(), all.len());
         assert!(all.iter().all(|id| found.iter().any(|f| f == id)), "{found:?}");

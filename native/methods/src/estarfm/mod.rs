@@ -61,7 +61,7 @@ static INFO: MethodInfo = MethodInfo {
     accepts_classes: false,
     accepts_objects: false,
     coarse_resampling: Resampling::Bilinear,
-    promises: Promises { keeps_unchanged: false, bands_apart: false },
+    promises: Promises { keeps_unchanged: false, trained_elsewhere: false, bands_apart: false },
     parameters: Parameters::SPECS,
     readme: include_str!("README.md"),
 };

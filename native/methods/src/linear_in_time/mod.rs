@@ -32,7 +32,7 @@ static INFO: MethodInfo = MethodInfo {
     accepts_classes: false,
     accepts_objects: false,
     coarse_resampling: Resampling::Bilinear,
-    promises: Promises { keeps_unchanged: true, bands_apart: true },
+    promises: Promises { keeps_unchanged: true, trained_elsewhere: false, bands_apart: true },
     parameters: &[],
     readme: include_str!("README.md"),
 };

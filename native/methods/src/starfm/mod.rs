@@ -56,7 +56,7 @@ static INFO: MethodInfo = MethodInfo {
     accepts_classes: true,
     accepts_objects: false,
     coarse_resampling: Resampling::Bilinear,
-    promises: Promises { keeps_unchanged: true, bands_apart: true },
+    promises: Promises { keeps_unchanged: true, trained_elsewhere: false, bands_apart: true },
     parameters: Parameters::SPECS,
     readme: include_str!("README.md"),
 };

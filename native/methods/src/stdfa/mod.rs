@@ -40,7 +40,7 @@ static INFO: MethodInfo = MethodInfo {
     accepts_classes: true,
     accepts_objects: false,
     coarse_resampling: Resampling::Nearest,
-    promises: Promises { keeps_unchanged: true, bands_apart: false },
+    promises: Promises { keeps_unchanged: true, trained_elsewhere: false, bands_apart: false },
     parameters: Parameters::SPECS,
     readme: include_str!("README.md"),
 };

@@ -1,0 +1,214 @@
+use std::collections::BTreeMap;
+
+use ndarray::Array3;
+use stfusion_core::method::Method;
+use stfusion_core::param::Values;
+use stfusion_core::{Cancel, ErrorKind};
+use stfusion_nn::cpu::Program;
+use stfusion_nn::weights::metadata::{CoarseGrid, PerBand, Tile, ValueRange};
+use stfusion_nn::{Tensor, Weights};
+
+use super::*;
+use crate::cases::{self, Problem};
+
+fn method(id: &str) -> &'static FusionNetwork {
+    ALL.iter().find(|n| n.info.id == id).unwrap()
+}
+
+/// Values with these weights.
+fn values(id: &str, contents: Vec<u8>, settings: &[(&str, &str)]) -> Values {
+    let mut all = cases::values_of(method(id), settings).unwrap();
+    all.set_text(Parameters::SPECS, "weights", "test.safetensors").unwrap();
+    all.attach("weights", contents);
+    all
+}
+
+fn described(id: &str, description: Metadata) -> Vec<u8> {
+    super::cases::weights_with(id, 2, description).unwrap()
+}
+
+fn predicted(id: &str, values: &Values, problem: &Problem) -> Array3<f32> {
+    let (_, rows, cols) = problem.dim();
+    cases::predict(method(id), values, problem, (rows, cols), true).unwrap().image
+}
+
+fn refused(id: &str, values: &Values, problem: &Problem) -> Error {
+    let scene = problem.scene().unwrap();
+    method(id).plan(&Request { values, scene: scene.info() }).err().unwrap()
+}
+
+fn tile(size: usize, overlap: usize, blend: Blend) -> Tile {
+    Tile { size: Some(size), overlap: Some(overlap), blend: Some(blend), ..Tile::default() }
+}
+
+/// What the network says about a whole problem of one pair, without this module.
+fn by_hand(id: &str, contents: &[u8], problem: &Problem, scaled: impl Fn(f32) -> f32) -> Vec<f32> {
+    let weights = Weights::from_bytes(contents, "test").unwrap();
+    let (bands, rows, cols) = problem.dim();
+    let shape = vec![1, bands, rows, cols];
+    let images = [("coarse_t1", shape.clone()), ("fine_t1", shape.clone()), ("coarse_t2", shape.clone())];
+    let graph = stfusion_nn::zoo::network(id).unwrap().graph(&weights, &images, &BTreeMap::new()).unwrap();
+    let pair = &problem.pairs[0];
+    let tensor = |image: &Array3<f32>| Tensor::from_f32(&shape, image.iter().map(|v| scaled(*v)).collect()).unwrap();
+    let inputs = [&pair.coarse, &pair.fine, &problem.target].map(tensor);
+    let program = Program::compile(&graph, Path::Baseline).unwrap();
+    program.run(&inputs, &Cancel::new()).unwrap()[0].f32s().unwrap().to_vec()
+}
+
+fn near(got: &Array3<f32>, expected: &[f32], tolerance: f32) {
+    for (at, (a, b)) in got.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= tolerance, "{a} instead of {b} at {at}");
+    }
+}
+
+#[test]
+fn a_scene_of_one_patch_is_what_the_network_says() {
+    let problem = Problem::fields(2, 16, 16, 4, &[-16], 5);
+    let contents = super::cases::weights("edcstfn").unwrap();
+    let got = predicted("edcstfn", &values("edcstfn", contents.clone(), &[]), &problem);
+    near(&got, &by_hand("edcstfn", &contents, &problem, |v| v), 1e-5);
+}
+
+#[test]
+fn values_are_scaled_for_the_network_and_back() {
+    let problem = Problem::fields(2, 16, 16, 4, &[-16], 5);
+    let range = ValueRange { scale: PerBand::All(2.0), offset: PerBand::Each(vec![-1.0, -1.0]), clip: Some([0.05, 0.3]) };
+    let mut description = super::cases::description();
+    (description.scaling.fine, description.scaling.coarse) = (Some(range.clone()), Some(range));
+    let contents = described("edcstfn", description);
+    let got = predicted("edcstfn", &values("edcstfn", contents.clone(), &[]), &problem);
+    let expected = by_hand("edcstfn", &contents, &problem, |v| 2.0 * v.clamp(0.05, 0.3) - 1.0);
+    near(&got, &expected.iter().map(|v| (v + 1.0) / 2.0).collect::<Vec<_>>(), 1e-5);
+}
+
+/// Mean change of `image` from the column before to each of `columns`.
+fn jumps(image: &Array3<f32>, columns: impl Iterator<Item = usize>) -> f32 {
+    let all: Vec<f32> = columns
+        .flat_map(|col| {
+            image
+                .outer_iter()
+                .flat_map(move |b| (0..b.nrows()).map(move |r| (b[(r, col)] - b[(r, col - 1)]).abs()).collect::<Vec<_>>())
+        })
+        .collect();
+    all.iter().sum::<f32>() / all.len() as f32
+}
+
+#[test]
+fn no_seam_shows_between_patches() {
+    let problem = Problem::fields(2, 64, 96, 8, &[-16], 5);
+    let of = |tile: Tile| {
+        let contents = described("edcstfn", Metadata { tile, ..super::cases::description() });
+        predicted("edcstfn", &values("edcstfn", contents, &[]), &problem)
+    };
+    let whole = of(tile(96, 0, Blend::Centre));
+    let seam = |image: Array3<f32>| {
+        let difference = &image - &whole;
+        // patches of 32 that share 16 meet in the middle of what they share, those that share nothing at their ends
+        jumps(&difference, (8..96).step_by(8)) / jumps(&whole, (8..96).step_by(8))
+    };
+    let (linear, centre, none) =
+        (seam(of(tile(32, 16, Blend::Linear))), seam(of(tile(32, 16, Blend::Centre))), seam(of(tile(32, 0, Blend::Centre))));
+    println!("jumps at seams as a part of the image's own: {linear} linear, {centre} centre, {none} without overlap");
+    assert!(linear < 0.01 && centre < 0.01 && none > 0.02, "{linear} {centre} {none}");
+}
+
+#[test]
+fn coarse_images_on_their_own_grid_are_means_of_their_pixels() {
+    let mut description = super::cases::description();
+    description.coarse = Some(CoarseGrid::Coarse { factor: 8 });
+    description.tile = tile(32, 16, Blend::Linear);
+    let contents = described("edcstfn", description);
+    // 40 x 52 pixels: the last cells are cut off
+    let mut problem = Problem::fields(2, 40, 52, 8, &[-16], 5);
+    let got = predicted("edcstfn", &values("edcstfn", contents.clone(), &[]), &problem);
+    assert!(got.iter().all(|v| v.is_finite()));
+    let mut blocks = problem.clone();
+    for image in [&mut blocks.target, &mut blocks.pairs[0].coarse] {
+        let (bands, rows, cols) = image.dim();
+        for (band, row, col) in
+            (0..bands).flat_map(|b| (0..rows).step_by(8).flat_map(move |r| (0..cols).step_by(8).map(move |c| (b, r, c))))
+        {
+            let mut cell = image.slice_mut(ndarray::s![band, row..rows.min(row + 8), col..cols.min(col + 8)]);
+            let mean = cell.mean().unwrap();
+            cell.fill(mean);
+        }
+    }
+    let again = predicted("edcstfn", &values("edcstfn", contents.clone(), &[]), &blocks);
+    // cells at the end repeat their last pixels, which the means above do not
+    let inner = |image: &Array3<f32>| image.slice(ndarray::s![.., ..24, ..24]).to_owned();
+    near(&inner(&got), inner(&again).as_slice().unwrap(), 1e-5);
+    problem.target[(0, 3, 3)] += 0.5;
+    assert!(predicted("edcstfn", &values("edcstfn", contents, &[]), &problem) != got);
+}
+
+#[test]
+fn two_pairs_are_the_nearest_before_and_after_the_target() {
+    let chosen = |days: &[i16], two: bool| {
+        let problem = Problem::fields(1, 8, 8, 4, days, 1);
+        images::pairs(problem.scene().unwrap().info(), two, "X").unwrap()
+    };
+    assert_eq!(chosen(&[-40, -8, 16, 30], false), (1, None));
+    assert_eq!(chosen(&[-40, -8, 16, 30], true), (1, Some(2)));
+    assert_eq!(chosen(&[16, -40], true), (1, Some(0)));
+    assert_eq!(chosen(&[-8, -40], true), (1, Some(0)), "both before: in the order of time");
+    let problem = Problem::fields(1, 8, 8, 4, &[-8], 1);
+    let error = images::pairs(problem.scene().unwrap().info(), true, "X").unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Data, "X needs 2 pairs; the job has 1"));
+}
+
+#[test]
+fn what_is_wrong_with_weights_is_said_before_anything_runs() {
+    let problem = Problem::fields(2, 16, 16, 4, &[-16], 5);
+    let good = || super::cases::weights("edcstfn").unwrap();
+    let error = refused("edcstfn", &Values::default(), &problem);
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Parameter, "EDCSTFN needs weights"));
+    let error = refused("edcstfn", &values("edcstfn", good()[..500].to_vec(), &[]), &problem);
+    assert_eq!(error.kind(), ErrorKind::Read);
+    assert!(error.message().starts_with("test.safetensors: "), "{error}");
+    let error = refused("edcstfn", &values("edcstfn", super::cases::weights("stfnet").unwrap(), &[]), &problem);
+    assert_eq!(error.message(), "test.safetensors: these are weights of stfnet, not of EDCSTFN");
+    assert_eq!(error.hint(), Some("Choose the method stfnet, or other weights."));
+    let three = Problem::fields(3, 16, 16, 4, &[-16], 5);
+    let error = refused("edcstfn", &values("edcstfn", good(), &[]), &three);
+    assert!(error.message().starts_with("test.safetensors with images of 3 bands: "), "{error}");
+    let bands = Metadata { bands: vec!["red".into(), "nir".into()], ..super::cases::description() };
+    let error = refused("edcstfn", &values("edcstfn", described("edcstfn", bands), &[]), &three);
+    assert_eq!(error.message(), "test.safetensors: the network was trained with 2 bands (red, nir); the images have 3");
+    for (settings, expected) in [
+        ([("patch", "18"), ("overlap", "0")], "Patch size is 18; EDCSTFN needs a multiple of 4"),
+        ([("patch", "16"), ("overlap", "9")], "Overlap of patches is 9; patches of 16 share at most half"),
+    ] {
+        let error = refused("edcstfn", &values("edcstfn", good(), &settings), &problem);
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Parameter, expected));
+    }
+}
+
+#[test]
+fn a_description_beside_the_file_wins() {
+    let problem = Problem::fields(2, 24, 24, 4, &[-16], 5);
+    let mut all = values("edcstfn", super::cases::weights("edcstfn").unwrap(), &[]);
+    all.set_text(Parameters::SPECS, "description", "d.json").unwrap();
+    all.attach("description", br#"{"schema": 1, "tile": {"size": 24}, "bands": ["a"]}"#.to_vec());
+    let error = refused("edcstfn", &all, &problem);
+    assert_eq!(error.message(), "test.safetensors: the network was trained with 1 bands (a); the images have 2");
+    all.attach("description", br#"{"schema": 1, "tile": {"size": 24, "multiple": 7}}"#.to_vec());
+    assert!(refused("edcstfn", &all, &problem).message().contains("24 is no multiple of 7"));
+}
+
+#[test]
+fn programs_are_shared_while_they_are_in_use() {
+    let problem = Problem::fields(2, 16, 16, 4, &[-16], 5);
+    let scene = problem.scene().unwrap();
+    let all = values("edcstfn", super::cases::weights("edcstfn").unwrap(), &[]);
+    let parameters = Parameters::from_values(&all).unwrap();
+    let contents = parameters.weights.unwrap().shared().unwrap();
+    let source = method("edcstfn").origin.read(&contents, "test").unwrap();
+    assert!(Arc::ptr_eq(&source, &method("edcstfn").origin.read(&contents, "test").unwrap()));
+    let shape = vec![1, 2, 16, 16];
+    let shapes = [("coarse_t1", shape.clone()), ("fine_t1", shape.clone()), ("coarse_t2", shape)];
+    let program = || source.program(&contents, &shapes, &BTreeMap::new(), Path::Baseline).unwrap();
+    let first = program();
+    assert!(Arc::ptr_eq(&first, &program()));
+    assert_eq!(first.output_shape(), [1, 2, 16, 16]);
+    assert!(method("edcstfn").plan(&Request { values: &all, scene: scene.info() }).is_ok());
+}
