@@ -57,7 +57,8 @@ static void layouts(void) {
     t = c;
     t.data = target;
     t.mask = mask;
-    stf_image_init(prediction + (ROWS - 1) * COLS * sizeof(uint16_t), STF_DTYPE_U16, BANDS, ROWS, COLS, sizeof(stf_image), &p);
+    stf_image_init(prediction + (ROWS - 1) * COLS * sizeof(uint16_t), STF_DTYPE_U16, BANDS, ROWS, COLS,
+                   sizeof(stf_image), &p);
     p.row_stride = -(ptrdiff_t)(COLS * sizeof(uint16_t));
     p.band_stride = PIXELS * sizeof(uint16_t);
     p.nodata = 65535;
@@ -158,8 +159,8 @@ static void errors(void) {
     const char *text = NULL;
 
     check(stf_context_create(NULL) == STF_STATUS_ARGUMENT, "NULL for a context is refused", "it was not");
-    check(stf_image_init(pixels, 99, 1, 3, 4, sizeof(stf_image), &good) == STF_STATUS_ARGUMENT, "an unknown type is refused",
-          "it was not");
+    check(stf_image_init(pixels, 99, 1, 3, 4, sizeof(stf_image), &good) == STF_STATUS_ARGUMENT,
+          "an unknown type is refused", "it was not");
     stf_image_init(pixels, STF_DTYPE_F32, 1, 3, 4, sizeof(stf_image), &good);
     refused(stf_job_create(context, "starfrm", &none), STF_STATUS_PARAMETER, "starfrm", "an unknown method is refused");
     refused(stf_job_create(context, NULL, &none), STF_STATUS_ARGUMENT, "method is NULL", "a method of NULL is refused");
