@@ -32,6 +32,9 @@ _stfusion() {
             stfusion,fuse)
                 cmd="stfusion__subcmd__fuse"
                 ;;
+            stfusion,infer)
+                cmd="stfusion__subcmd__infer"
+                ;;
             stfusion,info)
                 cmd="stfusion__subcmd__info"
                 ;;
@@ -54,7 +57,7 @@ _stfusion() {
 
     case "${cmd}" in
         stfusion)
-            opts="-h -V --help --version fuse methods info assess compare rerun job weights demo check"
+            opts="-h -V --help --version fuse methods info assess compare rerun job weights infer demo check"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -355,6 +358,52 @@ _stfusion() {
                     return 0
                     ;;
                 --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stfusion__subcmd__infer)
+            opts="-i -o -q -v -h --input --network --set --output --overwrite --json --threads --quiet --verbose --debug --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --input)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --network)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --threads)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -35,6 +35,7 @@ complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "compare" -d 'Comp
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "rerun" -d 'Repeat the run that made a prediction'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "job" -d 'Write a job file: from the options of a fusion, or one to start from'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "weights" -d 'Describe and check the weights of a network'
+complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "infer" -d 'Run a network once on arrays'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "demo" -d 'Write a generated scene with its truth, to try things on'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "check" -d 'Describe the installation: versions, processor, devices, memory, methods'
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s m -l method -d 'Method; `stfusion methods` describes them' -r -f -a "starfm\t'STARFM'
@@ -225,6 +226,18 @@ complete -c stfusion -n "__fish_stfusion_using_subcommand weights" -s q -l quiet
 complete -c stfusion -n "__fish_stfusion_using_subcommand weights" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
 complete -c stfusion -n "__fish_stfusion_using_subcommand weights" -l debug -d 'Also say what only developers want to know'
 complete -c stfusion -n "__fish_stfusion_using_subcommand weights" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -s i -l input -d 'An array for the input of this name; repeatable' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -l network -d 'The network, where the file does not say it' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -l set -d 'An option of the network; repeatable' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -s o -l output -d 'Where the result goes, a .npy file' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -l threads -d 'Number of threads; 0 uses all processors that the process may use' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -l config -d 'Set a GDAL configuration option; repeatable' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -l overwrite -d 'Replace existing files'
+complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -l json -d 'Print JSON instead of text'
+complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -s q -l quiet -d 'Say nothing but errors, and show no progress'
+complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
+complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -l debug -d 'Also say what only developers want to know'
+complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l size -d 'Rows and columns of the fine image' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l seed -d 'Seed of the landscape and of the noise' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -s m -l method -d 'Method of the job' -r -f -a "starfm\t'STARFM'

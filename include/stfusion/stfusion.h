@@ -437,6 +437,18 @@ stf_status stf_job_set_string(stf_context *context,
                               const char *value);
 
 /**
+ * Gives a parameter of the method that names a file to read, such as weights, the contents of that file instead: `size` bytes at
+ * `data`, which are copied.
+ *
+ * Fails with STF_STATUS_PARAMETER for a name that is not known or is not that of a file to read.
+ */
+stf_status stf_job_set_contents(stf_context *context,
+                                stf_job *job,
+                                const char *name,
+                                const void *data,
+                                size_t size);
+
+/**
  * Adds a pair of files: names that GDAL can open, and the day as "YYYY-MM-DD", or NULL to take it from names and metadata.
  * Pairs are counted from 0 in the order in which they are added.
  *

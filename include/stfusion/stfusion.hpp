@@ -358,6 +358,12 @@ class job {
         return *this;
     }
 
+    /// Gives a parameter that names a file to read, such as weights, the contents of that file instead. They are copied.
+    job &set_contents(const std::string &name, const void *data, std::size_t size) {
+        session_->check(stf_job_set_contents(session_->get(), job_.get(), name.c_str(), data, size));
+        return *this;
+    }
+
     /// A pair of files.
     job &add_pair(const std::string &date, const std::string &fine, const std::string &coarse) {
         session_->check(

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod compare;
+mod infer;
 mod interrupted;
 mod jobs;
 mod outputs;

@@ -1,6 +1,6 @@
 //! Jobs: from JSON, or piece by piece.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::path::Path;
 
 use serde_json::{json, Value as Json};
@@ -11,7 +11,7 @@ use stfusion_core::{Date, Error, ErrorKind, Result};
 use stfusion_engine::Job;
 
 use crate::context::{stf_context, with_context, with_text};
-use crate::ffi::{argument, borrow, destroy, into_handle, optional_text, text, Guarded, Handle, Out};
+use crate::ffi::{argument, borrow, check_pointer, destroy, into_handle, optional_text, text, Guarded, Handle, Out};
 use crate::image::{pixels, stf_image};
 use crate::scene::{Images, PairImages};
 use crate::status::stf_status;
@@ -379,6 +379,28 @@ pub unsafe extern "C" fn stf_job_set_string(
         // SAFETY: the caller's contract.
         let (name, value) = unsafe { (text(name, "name")?, text(value, "value")?) };
         job.set(name, &json!(value))
+    })
+}
+
+/// Gives a parameter of the method that names a file to read, such as weights, the contents of that file instead: `size` bytes at
+/// `data`, which are copied.
+///
+/// Fails with STF_STATUS_PARAMETER for a name that is not known or is not that of a file to read.
+#[no_mangle]
+pub unsafe extern "C" fn stf_job_set_contents(
+    context: *mut stf_context,
+    job: *mut stf_job,
+    name: *const c_char,
+    data: *const c_void,
+    size: usize,
+) -> stf_status {
+    with_job(context, job, |job| {
+        // SAFETY: the caller's contract.
+        let name = unsafe { text(name, "name") }?;
+        check_pointer(data.cast::<u8>(), "data")?;
+        // SAFETY: not null; by contract `size` bytes can be read there.
+        let contents = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), size) };
+        job.job.set_contents(name, contents)
     })
 }
 

@@ -150,6 +150,8 @@ fn null_is_refused_by_every_function_and_changes_no_output() {
             stf_job_compare_json(ctx, job, no_text, null_mut()) "out is NULL";
             stf_image_info_json(ctx, no_text, out_text) "name is NULL";
             stf_image_info_json(ctx, text, null_mut()) "out is NULL";
+            stf_job_set_contents(ctx, job, no_text, text.cast(), 1) "name is NULL";
+            stf_job_set_contents(ctx, job, text, null(), 1) "data is NULL";
             stf_weights_info_json(ctx, no_text, out_text) "path is NULL";
             stf_weights_info_json(ctx, text, null_mut()) "out is NULL";
             stf_assess_json(ctx, no_text, out_text) "request is NULL";
@@ -604,6 +606,31 @@ fn jobs_from_setters_and_from_json_are_the_same() {
             assert!(first.contains(part), "{part} in {first}");
         }
     }
+}
+
+#[test]
+fn weights_may_lie_in_memory() {
+    let f = Fixture::new(c"edcstfn");
+    let weights = stfusion_methods::networks::cases::weights("edcstfn").unwrap();
+    let (mut fine, mut coarse, mut out) = ([0.2f32; 2 * 16 * 16], [0.3f32; 2 * 16 * 16], [f32::NAN; 2 * 16 * 16]);
+    let [fine, coarse, prediction] = [&mut fine, &mut coarse, &mut out].map(|data| image(data, stf_dtype::F32, 2, 16, 16));
+    // SAFETY: live handles, text and images.
+    unsafe {
+        assert_eq!(stf_job_add_pair_image(f.context, f.job, null(), &fine, &coarse), stf_status::Ok, "{}", f.error());
+        assert_eq!(stf_job_set_target_image(f.context, f.job, null(), &coarse), stf_status::Ok, "{}", f.error());
+        stf_job_set_double(f.context, f.job, c"coarse_scale".as_ptr(), 4.0);
+        let run = || stf_job_run_image(f.context, f.job, &prediction, null(), null_mut());
+        f.refused(run(), stf_status::Parameter, "EDCSTFN needs weights");
+        let give =
+            |name: &CStr, size: usize| stf_job_set_contents(f.context, f.job, name.as_ptr(), weights.as_ptr().cast(), size);
+        f.refused(give(c"patch", 10), stf_status::Parameter, "Patch size");
+        f.refused(give(c"wights", 10), stf_status::Parameter, "wights");
+        assert_eq!(give(c"weights", 100), stf_status::Ok, "{}", f.error());
+        f.refused(run(), stf_status::Read, "(in memory)");
+        assert_eq!(give(c"weights", weights.len()), stf_status::Ok, "{}", f.error());
+        assert_eq!(run(), stf_status::Ok, "{}", f.error());
+    }
+    assert!(out.iter().all(|v| v.is_finite()));
 }
 
 #[cfg(not(feature = "gdal"))]

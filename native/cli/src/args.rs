@@ -28,7 +28,7 @@ pub fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommands([fuse(), methods(), info(), assess(), compare(), rerun(), job(), weights(), demo(), check()].map(common))
+        .subcommands([fuse(), methods(), info(), assess(), compare(), rerun(), job(), weights(), infer(), demo(), check()].map(common))
 }
 
 fn flag(id: &'static str, help: &'static str) -> Arg {
@@ -317,6 +317,29 @@ fn weights() -> Command {
         )
         .arg(Arg::new("file").value_name("FILE").required(true).help("Weights file: safetensors or ONNX"))
         .arg(json())
+}
+
+fn infer() -> Command {
+    sub("infer", "Run a network once on arrays")
+        .long_about(
+            "Run a network once on arrays (.npy): for networks whose inputs are no images of a fusion job, such as series of stations, and for whoever \
+             wants to see what a network does. Images are fused with `fuse`.",
+        )
+        .after_long_help(
+            "Example:\n  stfusion infer weights.safetensors --input history_data=history.npy -o forecast.npy\n\n\
+             A network with several results writes one file for each, forecast.NAME.npy.",
+        )
+        .arg(Arg::new("file").value_name("FILE").required(true).help("Weights file: safetensors or ONNX"))
+        .args([
+            repeated("input", "NAME=ARRAY", "An array for the input of this name; repeatable").short('i'),
+            option("network", "ID", "The network, where the file does not say it"),
+            repeated("set", "NAME=VALUE", "An option of the network; repeatable"),
+            option("output", "FILE", "Where the result goes, a .npy file").short('o').required(true),
+            flag("overwrite", "Replace existing files"),
+            json(),
+        ])
+        .next_help_heading("Running")
+        .args([threads()])
 }
 
 fn demo() -> Command {

@@ -19,6 +19,7 @@ mod compare;
 mod demo;
 mod failure;
 mod fuse;
+mod infer;
 mod info;
 mod methods;
 mod request;
@@ -90,6 +91,7 @@ fn dispatch(name: &str, options: &ArgMatches, terminal: &Arc<Terminal>) -> Outco
         "compare" => compare::compare(options, terminal),
         "demo" => demo::demo(options, terminal),
         "weights" => weights::weights(options, terminal),
+        "infer" => infer::infer(options, terminal),
         "check" => check::check(options, terminal),
         _ => Err(Failure::usage(format!("{name:?} is not a sub-command"), "Run `stfusion --help` for the list.")),
     }

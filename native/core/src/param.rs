@@ -500,7 +500,7 @@ impl Values {
     }
 
     /// Gives the file that parameter `id` names its contents; nothing happens where it names none.
-    pub fn attach(&mut self, id: &str, contents: Vec<u8>) {
+    pub fn attach(&mut self, id: &str, contents: impl Into<Arc<[u8]>>) {
         if let Some(Value::File(Some(file))) = self.0.get_mut(id) {
             file.contents = Some(contents.into());
         }

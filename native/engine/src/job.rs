@@ -1,6 +1,8 @@
 //! The job: everything a user can ask for, as a value that reads and writes as JSON.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -59,7 +61,13 @@ pub struct Job {
     /// In the job file beside an output: how that output came about. Running the job ignores it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Json>,
+    /// Contents of files, by the ids of the parameters that would name them.
+    #[serde(skip)]
+    pub contents: BTreeMap<&'static str, Arc<[u8]>>,
 }
+
+/// What a parameter says whose file lies in memory.
+const IN_MEMORY: &str = "(in memory)";
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -79,6 +87,7 @@ impl Default for Job {
             memory: MemorySize::default(),
             threads: 0,
             provenance: None,
+            contents: BTreeMap::new(),
         }
     }
 }
@@ -138,6 +147,9 @@ impl Job {
         for (id, json) in &self.parameters {
             values.set_json(specs, id, json)?;
         }
+        for (id, contents) in &self.contents {
+            values.attach(id, Arc::clone(contents));
+        }
         Ok(values)
     }
 
@@ -155,6 +167,27 @@ impl Job {
             }
         }
         Ok(())
+    }
+
+    /// Gives a parameter that names a file to read the contents of that file.
+    ///
+    /// # Errors
+    /// As [`Job::values`]; [`ErrorKind::Parameter`] for a parameter that names no file to read.
+    pub fn set_contents(&mut self, id: &str, contents: impl Into<Arc<[u8]>>) -> Result<()> {
+        self.set_parameter(id, IN_MEMORY)?;
+        let specs = self.method()?.info().parameters;
+        let named = |spec: &&ParamSpec| spec.id == id.replace('-', "_") || spec.aliases.contains(&id);
+        match specs.iter().find(named).filter(|spec| matches!(spec.kind, Kind::File { written: false, .. })) {
+            Some(spec) => {
+                self.contents.insert(spec.id, contents.into());
+                Ok(())
+            }
+            None => {
+                self.parameters.remove(id);
+                Err(Error::new(ErrorKind::Parameter, format!("{id} names no file that is read"))
+                    .with_hint("Set it to a value or a name instead."))
+            }
+        }
     }
 
     /// Resolves relative file names against `folder`; names that are not plain paths (`/vsi…`, `NETCDF:…`, inline XML) stay.

@@ -24,6 +24,7 @@ mod assess;
 mod compare;
 #[cfg(feature = "gdal")]
 mod fuse;
+mod infer;
 #[cfg(feature = "gdal")]
 mod inspect;
 #[cfg(feature = "gdal")]
@@ -37,6 +38,7 @@ pub use compare::{compare, CompareOptions, Comparison, Fold, FoldScores, LeftOut
 pub use context::{installation, Context, ContextOptions, DeviceChoice, MemorySize, Progress};
 #[cfg(feature = "gdal")]
 pub use fuse::fuse;
+pub use infer::{infer, InferRequest, Inferred};
 #[cfg(feature = "gdal")]
 pub use inspect::{describe_image, inspect, ImageDescription, Inspection};
 pub use job::{Job, JOB_FORMAT};

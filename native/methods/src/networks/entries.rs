@@ -205,7 +205,7 @@ pub static ALL: &[FusionNetwork] = &[
     Entry {
         id: "stfdiff",
         label: "STFDiff",
-        summary: "Diffusion model that draws the target out of noise in many steps, guided by one pair or two",
+        summary: "Diffusion model that draws the target out of noise in many steps, guided by one pair",
         tags: &["diffusion model", "DDIM", "generative", "deep learning", "Landsat", "MODIS"],
         references: &[Reference { citation: "Huang, H., He, W., Zhang, H., Xia, Y., Zhang, L. (2024). STFDiff: remote sensing image spatiotemporal fusion with diffusion models. Information Fusion 111, 102505", doi: "10.1016/j.inffus.2024.102505" }],
         min_pairs: 1,

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::Array3;
 use stfusion_core::method::{Prepared, TileIn, TileOut};
+use stfusion_core::param::Choices;
 use stfusion_core::{Error, Exec, Result};
+use stfusion_nn::weights::metadata::CoarseGrid;
 use stfusion_nn::Tensor;
 
 use super::diffusion::Diffusion;
@@ -55,6 +57,9 @@ impl Network {
         ];
         if let Some(diffusion) = diffusion {
             derived.push(("diffusion steps".into(), diffusion.sampler.steps().len().to_string()));
+        }
+        if let Some(CoarseGrid::Fine { resampling }) = metadata.coarse {
+            derived.push(("coarse images as trained".into(), format!("on the fine grid, {}", resampling.id())));
         }
         let told = [
             ("network", &metadata.network),

@@ -243,15 +243,6 @@ pub const NETWORKS: &[Network] = &[
         citation: "Huang, H., He, W., Zhang, H., Xia, Y., Zhang, L., 2024. STFDiff: remote sensing image spatiotemporal fusion with diffusion models. Information Fusion 111, 102505.",
         doi: "10.1016/j.inffus.2024.102505",
         inputs: &[&[CoarsePair1], &[CoarseTarget], &[FinePair1], &[NoisyTarget], &[Step]],
-        inputs_of_two_pairs: Some(&[
-            &[CoarsePair1],
-            &[CoarseTarget],
-            &[FinePair1],
-            &[NoisyTarget],
-            &[Step],
-            &[CoarsePair2],
-            &[FinePair2],
-        ]),
         range: Range::MinusOneToOne,
         tile: multiples(256, 4),
         options: &[
