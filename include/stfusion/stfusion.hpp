@@ -358,7 +358,8 @@ class job {
         return *this;
     }
 
-    /// Gives a parameter that names a file to read, such as weights, the contents of that file instead. They are copied.
+    /// Gives a parameter that names a file to read, such as weights, the contents of that file instead. They are
+    /// copied.
     job &set_contents(const std::string &name, const void *data, std::size_t size) {
         session_->check(stf_job_set_contents(session_->get(), job_.get(), name.c_str(), data, size));
         return *this;
