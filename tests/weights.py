@@ -7,11 +7,11 @@ import struct
 import numpy as np
 
 
-def write_weights(path, bands, value=0.3, **description):
-    """Write a safetensors file for `bands` bands, described by the keywords; return its name."""
-    layers = [("encoder.0.1", 4, bands, 3), ("encoder.2.1", 4, 4, 3), ("encoder.4.1", 4, 4, 3)]
-    layers += [("residual.0.1", 4, 3 * bands, 3), ("residual.2.1", 4, 4, 3), ("residual.4.1", 4, 4, 3)]
-    layers += [("decoder.0.1", 4, 4, 3), ("decoder.2.1", 4, 4, 3), ("decoder.4", bands, 4, 1)]
+def write_weights(path, count, value=0.3, **description):
+    """Write a safetensors file for `count` bands, described by the keywords; return its name."""
+    layers = [("encoder.0.1", 4, count, 3), ("encoder.2.1", 4, 4, 3), ("encoder.4.1", 4, 4, 3)]
+    layers += [("residual.0.1", 4, 3 * count, 3), ("residual.2.1", 4, 4, 3), ("residual.4.1", 4, 4, 3)]
+    layers += [("decoder.0.1", 4, 4, 3), ("decoder.2.1", 4, 4, 3), ("decoder.4", count, 4, 1)]
     header = {"__metadata__": {"stfusion": json.dumps({"schema": 1, "network": "edcstfn", **description})}}
     numbers = []
     for name, outputs, inputs, side in layers:

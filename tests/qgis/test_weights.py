@@ -31,7 +31,7 @@ def test_the_weights_are_asked_for(run, inputs, tmp_path):
     weights = algorithm.parameterDefinition("WEIGHTS")
     assert not weights.flags() & QgsProcessingParameterDefinition.FlagOptional
     assert "safetensors" in weights.fileFilter()
-    with pytest.raises(ValueError, match="Weights"):
+    with pytest.raises(ValueError, match="WEIGHTS"):
         run("stfusion:edcstfn", dict(inputs, OUTPUT=str(tmp_path / "out.tif")))
 
 
