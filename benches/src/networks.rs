@@ -24,36 +24,90 @@ struct Measured {
     case: &'static str,
     /// What the case's inputs are called in the zoo, where the names differ.
     names: &'static [(&'static str, &'static str)],
+    /// What onnxruntime runs beside it.
+    model: Model,
+    /// Rows and columns, where weights or model take no other size than these.
+    size: Option<usize>,
 }
 
+/// A model for onnxruntime.
+enum Model {
+    /// That of the case.
+    Own,
+    /// That of a narrower case of the same graph, with weights of the shapes of this one. Weights that the export renamed get their new
+    /// widths from a list.
+    Wider { case: &'static str, widths: &'static [(usize, usize)] },
+    /// There is none.
+    Missing,
+}
+
+impl Measured {
+    const fn new(network: &'static str, case: &'static str, names: &'static [(&'static str, &'static str)]) -> Self {
+        Measured { network, case, names, model: Model::Own, size: None }
+    }
+}
+
+const SWIN_STFM: &[(&str, &str)] = &[("c0", "coarse_t1"), ("f0", "fine_t1"), ("c1", "coarse_t2")];
+
 const NETWORKS: &[Measured] = &[
-    Measured { network: "stfdcnn", case: "STFDCNN/net_b6_default", names: &[("coarse_input", "image")] },
+    Measured::new("stfdcnn", "STFDCNN/net_b6_default", &[("coarse_input", "image")]),
+    Measured::new(
+        "stfnet",
+        "STFNet/full_b6_default",
+        &[("c1", "coarse_t1"), ("c2", "coarse_t2"), ("c3", "coarse_t3"), ("f1", "fine_t1"), ("f3", "fine_t3")],
+    ),
+    Measured::new("edcstfn", "EDCSTFN/official_1ref_b6_default", &[]),
+    Measured::new("edcstfn", "EDCSTFN/official_2ref_b6_default", &[]),
+    Measured::new("gan-stfm", "GAN-STFM/generator_b6_default", &[("fine_ref", "fine_t1")]),
     Measured {
-        network: "stfnet",
-        case: "STFNet/full_b6_default",
-        names: &[("c1", "coarse_t1"), ("c2", "coarse_t2"), ("c3", "coarse_t3"), ("f1", "fine_t1"), ("f3", "fine_t3")],
+        model: Model::Wider {
+            case: "MLFF-GAN/generator_b6_reduced",
+            widths: &[(8, 16), (12, 32), (16, 64), (20, 128), (24, 256)],
+        },
+        ..Measured::new("mlff-gan", "MLFF-GAN/generator_b6_default", &[])
     },
-    Measured { network: "edcstfn", case: "EDCSTFN/official_1ref_b6_default", names: &[] },
-    Measured { network: "edcstfn", case: "EDCSTFN/official_2ref_b6_default", names: &[] },
+    Measured::new("ecpw-stfn", "ECPW-STFN/b6_default", &[("fine_ref", "fine_t1"), ("coarse_pred", "coarse_t2")]),
+    Measured {
+        model: Model::Missing,
+        size: Some(256),
+        ..Measured::new("swinstfm", "SwinSTFM/official_default_b6_img256", SWIN_STFM)
+    },
+    Measured { size: Some(64), ..Measured::new("swinstfm", "SwinSTFM/tiny_b6_img64_dim8_hd8", SWIN_STFM) },
 ];
 
-/// Times a model in onnxruntime: arguments are the model, threads, runs, and the inputs' names and lengths.
+/// Times a model in onnxruntime: arguments are the model, threads, runs, the inputs' names and lengths, the weights' names and lengths
+/// where they shall have others than in the file, and pairs of an old and a new width for weights of other names.
 const ONNXRUNTIME: &str = r#"
 import json, sys, time
 import numpy, onnx, onnxruntime
 model, threads, runs, shapes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
+wider, widths = json.loads(sys.argv[5]), dict(json.loads(sys.argv[6]))
+generator = numpy.random.default_rng(1)
 clock = time.process_time if threads == 1 else time.perf_counter
 m = onnx.load(model)
+fixed = {}
 for value in m.graph.input:
+    fixed[tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)] = shapes[value.name]
     for axis, length in zip(value.type.tensor_type.shape.dim, shapes[value.name]):
         axis.dim_value = length
 for value in m.graph.output:
     value.type.tensor_type.ClearField("shape")
 del m.graph.value_info[:]
+for weight in m.graph.initializer if wider else []:
+    lengths = wider.get(weight.name.removeprefix("m."))
+    if lengths is None:
+        lengths = [widths.get(n, n) for n in weight.dims[:2]] + list(weight.dims[2:])
+    values = generator.uniform(-0.1, 0.1, lengths).astype(numpy.float32)
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+# exports reshape to the input's shape as a constant
+for node in m.graph.node:
+    if node.op_type == "Constant" and node.attribute[0].name == "value":
+        lengths = tuple(onnx.numpy_helper.to_array(node.attribute[0].t).reshape(-1).tolist())
+        if lengths in fixed:
+            node.attribute[0].t.CopyFrom(onnx.numpy_helper.from_array(numpy.array(fixed[lengths], dtype=numpy.int64)))
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
 session = onnxruntime.InferenceSession(m.SerializeToString(), options, providers=["CPUExecutionProvider"])
-generator = numpy.random.default_rng(1)
 images = {name: generator.random(shape, dtype=numpy.float32) * 0.5 for name, shape in shapes.items()}
 best = float("inf")
 for _ in range(runs + 1):
@@ -118,11 +172,12 @@ fn shapes(meta: &Json, size: usize) -> BTreeMap<String, Vec<usize>> {
     all.clone().into_iter().map(scaled).collect()
 }
 
-fn onnxruntime(python: &str, model: &FilePath, threads: usize, runs: usize, shapes: &Json) -> Result<f64, Failure> {
+fn onnxruntime(python: &str, model: &FilePath, threads: usize, runs: usize, described: [&Json; 3]) -> Result<f64, Failure> {
     let output = Command::new(python)
         .args(["-c", ONNXRUNTIME])
         .arg(model)
-        .args([threads.to_string(), runs.to_string(), shapes.to_string()])
+        .args([threads.to_string(), runs.to_string()])
+        .args(described.map(Json::to_string))
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     text.trim().parse().map_err(|_| {
@@ -147,10 +202,11 @@ pub fn sections(options: &Options<'_>) -> Result<Vec<Section>, Failure> {
         times.remark("SKIP: the widths are those of the reference cases, and ../shared/golden is not there.");
         return Ok(vec![times]);
     }
-    for Measured { network: id, case, names } in NETWORKS {
+    for Measured { network: id, case, names, model, size: fixed } in NETWORKS {
         if only.is_some_and(|only| only != *id) {
             continue;
         }
+        let size = fixed.unwrap_or(size);
         let text = std::fs::read_to_string(golden.join("networks").join(case).with_extension("json"))?;
         let meta: Json = serde_json::from_str(&text)?;
         let weights = weights(&meta)?;
@@ -166,7 +222,13 @@ pub fn sections(options: &Options<'_>) -> Result<Vec<Section>, Failure> {
         let graph = program.graph();
         let inputs: Vec<Tensor> =
             graph.inputs().iter().map(|p| noise(graph.shape(p.value), 0.0, 0.5, 7)).collect::<Result<_, _>>()?;
-        let model = golden.join("onnx").join(format!("{}.onnx", case.replace('/', "__")));
+        let file = |case: &str| golden.join("onnx").join(format!("{}.onnx", case.replace('/', "__")));
+        let own = weights.iter().map(|(name, t)| (name.clone(), json!(t.shape()))).collect();
+        let model = match model {
+            Model::Own => Some((file(case), json!({}), json!([]))),
+            Model::Wider { case, widths } => Some((file(case), Json::Object(own), json!(widths))),
+            Model::Missing => None,
+        };
         for threads in if threads > 1 { vec![1, threads] } else { vec![1] } {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
             let cancel = Cancel::new();
@@ -182,9 +244,12 @@ pub fn sections(options: &Options<'_>) -> Result<Vec<Section>, Failure> {
             }
             let Some((seconds, costs)) = best else { continue };
             let gflops = 2e-9 * graph.multiply_adds() as f64 / seconds;
-            let theirs = python.map(|p| onnxruntime(p, &model, threads, repeat, &json!(shapes))).transpose()?;
+            let theirs = python
+                .zip(model.as_ref())
+                .map(|(p, (file, wider, widths))| onnxruntime(p, file, threads, repeat, [&json!(shapes), wider, widths]))
+                .transpose()?;
             let mut row = json!({
-                "network": case, "threads": threads, "GMAC": graph.multiply_adds() as f64 * 1e-9, "seconds": seconds,
+                "network": case, "size": size, "threads": threads, "GMAC": graph.multiply_adds() as f64 * 1e-9, "seconds": seconds,
                 "GFLOP/s": gflops, "of peak": gflops / peak / threads as f64, "arena MiB": program.arena_bytes() >> 20, "setup s": setup.wall,
             });
             if let Some(theirs) = theirs {
@@ -205,6 +270,7 @@ pub fn sections(options: &Options<'_>) -> Result<Vec<Section>, Failure> {
             }
         }
     }
+    times.remark("onnxruntime runs MLFF-GAN's narrow export with weights of the default widths; SwinSTFM was exported for a small tile only.");
     times.remark("Seconds of one thread are CPU seconds, those of more wall-clock seconds; of onnxruntime too.");
     Ok(vec![times, families])
 }
