@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use npyz::WriterBuilder;
@@ -19,6 +19,7 @@ use stfusion_nn::{zoo, DType, Data, Graph, Tensor, Weights};
 use stfusion_simd::Path as Vectors;
 
 use crate::context::Context;
+use crate::named_files::Pending;
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
@@ -76,8 +77,9 @@ pub fn infer(request: &InferRequest, context: &Context, cancel: &Cancel) -> Resu
         .collect::<Result<_>>()?;
     let results = context.pool().install(|| program.run(&inputs, cancel))?;
     let mut written = Vec::new();
+    let pending = files.iter().zip(&results).map(|(file, tensor)| Pending::write(file, "Result", &npy(tensor)?));
+    pending.collect::<Result<Vec<_>>>()?.into_iter().try_for_each(Pending::publish)?;
     for ((port, tensor), file) in graph.outputs().iter().zip(&results).zip(&files) {
-        write(file, tensor)?;
         written.push(Inferred { name: port.name.clone(), shape: tensor.shape().to_vec(), file: file.display().to_string() });
     }
     Ok(written)
@@ -85,15 +87,14 @@ pub fn infer(request: &InferRequest, context: &Context, cancel: &Cancel) -> Resu
 
 /// The graph for arrays of these shapes.
 fn graph(request: &InferRequest, given: &[(&str, Tensor)]) -> Result<Graph> {
-    let facts = inspection::inspect(&request.weights)?;
     let shapes: Vec<(&str, Vec<usize>)> = given.iter().map(|(name, tensor)| (*name, tensor.shape().to_vec())).collect();
-    if facts.format == "onnx" {
+    if inspection::is_onnx_file(&request.weights) {
         let shapes: Vec<(&str, &[usize])> = shapes.iter().map(|(name, shape)| (*name, shape.as_slice())).collect();
         return Model::read(&request.weights)?.graph(&shapes);
     }
     let weights = Weights::read(&request.weights)?;
     let said = request.network.clone().or_else(|| weights.metadata().map(|m| m.network.clone())).unwrap_or_default();
-    let network = zoo::network(&said.replace('_', "-")).ok_or_else(|| {
+    let network = zoo::network(&said).ok_or_else(|| {
         let known: Vec<&str> = zoo::NETWORKS.iter().map(|n| n.id).collect();
         let what = if said.is_empty() {
             "does not say which network it belongs to".into()
@@ -104,7 +105,7 @@ fn graph(request: &InferRequest, given: &[(&str, Tensor)]) -> Result<Graph> {
             .with_hint(format!("Name the network (--network): {}.", known.join(", ")))
     })?;
     let described = weights.metadata().map(Metadata::completed).unwrap_or_default();
-    let mut options: BTreeMap<String, String> = described.options.iter().map(|(k, v)| (k.clone(), v.to_string())).collect();
+    let mut options = described.option_texts();
     options.extend(request.options.clone());
     network.graph(&weights, &shapes, &options).map_err(|e| {
         let hint = e.hint().unwrap_or("Give an array for every input of the network, of a shape that it takes.").to_owned();
@@ -167,31 +168,20 @@ fn read(path: &Path) -> Result<Tensor> {
     Tensor::new(&shape, data).map_err(|e| fail(e.message().to_owned()))
 }
 
-fn write(path: &Path, tensor: &Tensor) -> Result<()> {
-    let fail = |e: std::io::Error| {
-        Error::new(ErrorKind::Write, format!("{}: {e}", path.display()))
-            .with_hint("Check the folder, the free space and the permissions.")
-    };
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+/// A `.npy` file.
+fn npy(tensor: &Tensor) -> Result<Vec<u8>> {
     let shape: Vec<u64> = tensor.shape().iter().map(|n| *n as u64).collect();
     let values: Vec<f32> = match tensor.data() {
         Data::F32(v) => v.clone(),
         Data::I64(v) => v.iter().map(|v| *v as f32).collect(),
         Data::Bool(v) => v.iter().map(|v| f32::from(u8::from(*v))).collect(),
     };
+    let mut bytes = Vec::new();
     let written = (|| {
-        let mut file = BufWriter::new(File::create(&temporary)?);
-        let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut file).begin_nd()?;
+        let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
         writer.extend(values)?;
-        writer.finish()?;
-        file.flush()?;
-        std::fs::rename(&temporary, path)
+        writer.finish()
     })();
-    written.map_err(|e| {
-        // gone already when it was never made
-        let _ = std::fs::remove_file(&temporary);
-        fail(e)
-    })
+    written.map_err(|e: std::io::Error| Error::internal(format!("an array cannot be put into bytes: {e}")))?;
+    Ok(bytes)
 }

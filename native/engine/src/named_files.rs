@@ -95,6 +95,20 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// Writes a file under a hidden name beside `path`; messages call it `label`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Write`] naming the file and the reason.
+    pub(crate) fn write(path: &Path, label: &'static str, contents: &[u8]) -> Result<Pending> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let own = path.file_name().unwrap_or_default().to_string_lossy();
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let temporary = folder_of(path).join(format!(".{own}.{}-{number}.tmp", std::process::id()));
+        let pending = Pending { temporary, path: path.to_path_buf(), label };
+        std::fs::write(&pending.temporary, contents).map_err(|e| write_error(label, path, &e))?;
+        Ok(pending)
+    }
+
     /// Its name, once it is published.
     pub fn name(&self) -> String {
         self.path.to_string_lossy().into_owned()
@@ -126,20 +140,13 @@ fn write_error(label: &str, path: &Path, error: &std::io::Error) -> Error {
 /// # Errors
 /// [`ErrorKind::Write`] naming the file and the reason; an internal error when the method handed nothing out for a file.
 pub fn write_artefacts(values: &Values, specs: &'static [ParamSpec], artefacts: &[Artefact]) -> Result<Vec<Pending>> {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
     let mut all = Vec::new();
     for (spec, file) in values.files(specs).filter(|(spec, _)| is_written(spec)) {
         let artefact = artefacts
             .iter()
             .find(|a| a.parameter == spec.id)
             .ok_or_else(|| Error::internal(format!("the method has nothing for {}", spec.id)))?;
-        let path = PathBuf::from(file.name());
-        let own = path.file_name().unwrap_or_default().to_string_lossy();
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let temporary = folder_of(&path).join(format!(".{own}.{}-{number}.tmp", std::process::id()));
-        let pending = Pending { temporary, path, label: spec.label };
-        std::fs::write(&pending.temporary, &artefact.contents).map_err(|e| write_error(spec.label, &pending.path, &e))?;
-        all.push(pending);
+        all.push(Pending::write(Path::new(file.name()), spec.label, &artefact.contents)?);
     }
     Ok(all)
 }

@@ -14,7 +14,7 @@ use stfusion_core::param::Choices as _;
 use stfusion_core::Result;
 
 use crate::onnx::Model;
-use crate::weights::metadata::{CoarseGrid, Metadata, PerBand, Role, ValueRange};
+use crate::weights::metadata::{CoarseGrid, Metadata, PerBand, ValueRange};
 use crate::weights::{published, Weights};
 use crate::zoo;
 
@@ -75,12 +75,8 @@ pub struct GraphFacts {
 /// # Errors
 /// Those of [`Weights::read`] and [`Model::read`].
 pub fn inspect(path: &Path) -> Result<Inspection> {
-    let origin = path.display().to_string();
-    let mut start = Vec::new();
-    // what cannot be opened is told by the readers
-    let _ = File::open(path).and_then(|file| file.take(START_BYTES).read_to_end(&mut start));
     let length = std::fs::metadata(path).map_or(0, |facts| facts.len());
-    if is_onnx(&start, &origin) {
+    if is_onnx_file(path) {
         return Ok(of_model(&Model::read(path)?, length));
     }
     Ok(of_weights(&Weights::read(path)?, length))
@@ -98,6 +94,14 @@ pub fn inspect_bytes(bytes: Vec<u8>, origin: &str) -> Result<Inspection> {
     Ok(of_weights(&Weights::from_bytes(&bytes, origin)?, length))
 }
 
+/// Whether a file is ONNX, by its ending or beginning; one that cannot be opened is not.
+pub fn is_onnx_file(path: &Path) -> bool {
+    let mut start = Vec::new();
+    // what cannot be opened is told by the readers
+    let _ = File::open(path).and_then(|file| file.take(START_BYTES).read_to_end(&mut start));
+    is_onnx(&start, &path.display().to_string())
+}
+
 /// Whether bytes are rather an ONNX file than a safetensors file, whose ninth byte opens its header.
 fn is_onnx(bytes: &[u8], origin: &str) -> bool {
     let is_safetensors = bytes.get(8) == Some(&b'{');
@@ -111,7 +115,7 @@ fn of_weights(weights: &Weights, bytes: u64) -> Inspection {
     }
     let mut inspection = begun(weights.origin(), "safetensors", bytes, weights.metadata());
     (inspection.parameters, inspection.tensors, inspection.stored) = (weights.parameters(), weights.len(), stored);
-    match (&inspection.network, zoo_of(&inspection.description)) {
+    match (&inspection.network, zoo::network(&inspection.description.network)) {
         (None, _) => inspection.problems.push(
             "It does not say which network it belongs to; convert it with tools/convert_weights.py, which asks for the network."
                 .into(),
@@ -166,7 +170,8 @@ fn of_model(model: &Model, bytes: u64) -> Inspection {
 fn begun(file: &str, format: &'static str, bytes: u64, metadata: Option<&Metadata>) -> Inspection {
     let description = metadata.map(Metadata::completed).unwrap_or_default();
     let network = Some(description.network.clone()).filter(|id| !id.is_empty());
-    let name = published::by_id(&description.network).map(|n| n.label).or_else(|| zoo_of(&description).map(|n| n.name));
+    let name =
+        published::by_id(&description.network).map(|n| n.label).or_else(|| zoo::network(&description.network).map(|n| n.name));
     let mut problems = Vec::new();
     if description.licence.is_empty() {
         problems.push("It does not say under which licence it may be used.".into());
@@ -187,27 +192,11 @@ fn begun(file: &str, format: &'static str, bytes: u64, metadata: Option<&Metadat
     }
 }
 
-fn zoo_of(description: &Metadata) -> Option<&'static zoo::Network> {
-    zoo::network(&description.network)
-}
-
-/// The name that networks of the zoo give an input.
-fn input_name(role: Role) -> Option<&'static str> {
-    Some(match role {
-        Role::FinePair1 => "fine_t1",
-        Role::CoarsePair1 => "coarse_t1",
-        Role::FinePair2 => "fine_t3",
-        Role::CoarsePair2 => "coarse_t3",
-        Role::CoarseTarget => "coarse_t2",
-        _ => return None,
-    })
-}
-
 /// What is wrong with the tensors of a network, where its bands and inputs are known.
 fn misfit(network: &zoo::Network, weights: &Weights, description: &Metadata) -> Option<String> {
     let bands = description.bands.len();
     let names: Option<Vec<_>> =
-        description.inputs.iter().map(|i| if let [role] = i.images[..] { input_name(role) } else { None }).collect();
+        description.inputs.iter().map(|i| if let [role] = i.images[..] { role.zoo_input() } else { None }).collect();
     let names = names.filter(|n| bands > 0 && !n.is_empty())?;
     let multiple = description.tile.multiple.unwrap_or(1);
     let side = description.tile.size.unwrap_or(SIDE_PX.next_multiple_of(multiple));
@@ -220,8 +209,7 @@ fn misfit(network: &zoo::Network, weights: &Weights, description: &Metadata) -> 
         vec![1, bands, side, side]
     };
     let images: Vec<(&str, Vec<usize>)> = names.into_iter().map(|name| (name, shape(name))).collect();
-    let options = description.options.iter().map(|(name, choice)| (name.clone(), choice.to_string())).collect();
-    network.graph(weights, &images, &options).err().map(|e| e.message().to_owned())
+    network.graph(weights, &images, &description.option_texts()).err().map(|e| e.message().to_owned())
 }
 
 impl Inspection {
@@ -318,6 +306,16 @@ mod tests {
     use super::*;
     use crate::tensor::Tensor;
     use crate::weights::{safetensors, Weight};
+
+    #[test]
+    fn networks_whose_names_are_of_several_words_are_known() {
+        let mut weights = stfnet(&["red"]);
+        for network in zoo::NETWORKS {
+            weights.set_metadata(Metadata { network: network.id_in_files(), ..Metadata::default() });
+            let found = of_weights(&weights, 1);
+            assert!(found.problems.iter().all(|p| !p.contains("is not known")), "{:?}", found.problems);
+        }
+    }
 
     fn stfnet(bands: &[&str]) -> Weights {
         let mut weights = Weights::new("w");

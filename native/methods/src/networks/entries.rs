@@ -225,8 +225,3 @@ pub static ALL: &[FusionNetwork] = &[
     }
     .from(Origin::Onnx),
 ];
-
-/// The id of a network in weights files, which are also the ids of methods.
-pub(super) fn published_id(network: &zoo::Network) -> String {
-    network.id.replace('-', "_")
-}

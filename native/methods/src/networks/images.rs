@@ -19,21 +19,17 @@ pub struct Feed {
     pub images: Vec<Role>,
 }
 
-/// The name that networks of the zoo give an image that stands alone.
+/// The input of networks of the zoo that is fed such an image, or by a sampler.
 pub fn zoo_name(role: Role) -> Option<&'static str> {
     match role {
-        Role::FinePair1 => Some("fine_t1"),
-        Role::CoarsePair1 => Some("coarse_t1"),
-        Role::FinePair2 => Some("fine_t3"),
-        Role::CoarsePair2 => Some("coarse_t3"),
-        Role::CoarseTarget => Some("coarse_t2"),
         Role::NoisyTarget => Some("noisy"),
         Role::Step => Some("time"),
-        _ => None,
+        image => image.zoo_input(),
     }
 }
 
-fn is_fine(role: Role) -> bool {
+/// Whether it is a fine image.
+pub fn is_fine(role: Role) -> bool {
     matches!(role, Role::FinePair1 | Role::FinePair2)
 }
 

@@ -19,7 +19,6 @@ mod patches;
 mod program;
 mod run;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stfusion_core::method::{check_needs, Cost, Method, MethodInfo, Plan, Prepared, Request, Scene, SceneInfo};
@@ -28,7 +27,7 @@ use stfusion_nn::weights::metadata::{Blend, Choice, CoarseGrid, Input, Metadata,
 use stfusion_simd::Path;
 
 use diffusion::Diffusion;
-use images::{zoo_name, Preparation};
+use images::{is_fine, zoo_name, Preparation};
 use patches::Axis;
 use program::{Origin, Ready, Source};
 
@@ -90,14 +89,13 @@ impl Method for FusionNetwork {
         let diffusion = Diffusion::new(&metadata, &parameters, &preparation).map_err(|e| e.at(file.name()))?;
         let grid = Grid::new((&metadata, declared), &parameters, scene, preparation.factor, label)?;
         let size = (grid.rows.size, grid.cols.size);
-        let options: BTreeMap<String, String> = metadata.options.iter().map(|(k, v)| (k.clone(), v.to_string())).collect();
         let (path, remark) = Path::from_environment();
         let shapes = preparation.shapes(scene.bands, size);
         let of_bands = |e: Error| match self.origin {
             Origin::Zoo(_) => e.at(format!("{} with images of {} bands", file.name(), scene.bands)),
             Origin::Onnx => e,
         };
-        let ready = source.program(&contents, &shapes, &options, path).map_err(of_bands)?;
+        let ready = source.program(&contents, &shapes, &metadata.option_texts(), path).map_err(of_bands)?;
         ready.check_output(file.name(), scene.bands, size)?;
         Ok(Box::new(Planned { preparation, diffusion, grid, ready, source, remark, metadata, scene: scene.clone() }))
     }
@@ -114,7 +112,7 @@ impl FusionNetwork {
         }
         match self.origin {
             Origin::Zoo(network) => {
-                let own = entries::published_id(network);
+                let own = network.id_in_files();
                 if !metadata.network.is_empty() && metadata.network != own {
                     return Err(Error::new(
                         ErrorKind::Data,
@@ -233,7 +231,7 @@ impl Grid {
 /// `metadata`.
 fn declared_size(metadata: &mut Metadata, source: &Source) -> Option<(usize, usize)> {
     let size = |fine: bool| {
-        let of_kind = |role: &Role| matches!(role, Role::FinePair1 | Role::FinePair2) == fine;
+        let of_kind = |role: &Role| is_fine(*role) == fine;
         metadata.inputs.iter().filter(|input| input.images.iter().all(of_kind)).find_map(|input| source.size_of(&input.name))
     };
     let (fine, coarse) = (size(true)?, size(false));
@@ -266,10 +264,14 @@ struct Planned {
 }
 
 impl Planned {
-    /// Bytes of patches that are kept: enough for two rows of them.
-    fn kept_bytes(&self) -> usize {
-        let of_patch = self.scene.bands * self.grid.rows.size * self.grid.cols.size * size_of::<f32>();
-        (2 * (self.grid.cols.starts.len() + 1) * of_patch).min(KEPT_BYTES)
+    /// Bytes of a patch of the prediction.
+    fn patch_bytes(&self) -> usize {
+        self.scene.bands * self.grid.rows.size * self.grid.cols.size * size_of::<f32>()
+    }
+
+    /// Number of patches that are kept: two rows of them if they fit, and at least one.
+    fn kept_patches(&self) -> usize {
+        (2 * (self.grid.cols.starts.len() + 1)).min(KEPT_BYTES / self.patch_bytes()).max(1)
     }
 }
 
@@ -279,7 +281,7 @@ impl Plan for Planned {
             halo_px: self.grid.longest() - 1,
             bytes_per_px: self.scene.bands * size_of::<f32>(),
             fixed_bytes: self.ready.bytes(),
-            prepared_bytes: self.source.bytes() + self.kept_bytes(),
+            prepared_bytes: self.source.bytes() + self.kept_patches() * self.patch_bytes(),
         }
     }
 

@@ -67,7 +67,6 @@ impl Network {
             ("source of the weights", &metadata.source),
         ];
         derived.extend(told.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name.into(), text.clone())));
-        let of_patch = scene.bands * grid.rows.size * grid.cols.size * size_of::<f32>();
         Network {
             preparation: preparation.clone(),
             diffusion: diffusion.clone(),
@@ -75,7 +74,7 @@ impl Network {
             ready: Arc::clone(ready),
             derived,
             bands: scene.bands,
-            most: (plan.kept_bytes() / of_patch).max(1),
+            most: plan.kept_patches(),
             kept: Mutex::default(),
         }
     }

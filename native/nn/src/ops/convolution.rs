@@ -45,6 +45,17 @@ fn spatial_attributes(axes: usize, lengths: [usize; 3]) -> Result<(), String> {
     Err(format!("stride, dilation and pads are given for {lengths:?} spatial axes, but there are {axes} (1 to 3 are possible)"))
 }
 
+/// Fails unless there are operand and weights of the same spatial axes, and perhaps a bias; all real.
+fn operand_and_weights(inputs: &[&Type]) -> Result<(), String> {
+    operands(inputs, 2..=3)?;
+    real(inputs)?;
+    let (x, weight) = (&inputs[0].shape, &inputs[1].shape);
+    if x.len() < 3 || weight.len() != x.len() {
+        return Err("operand and weights need batch, channel and the same 1 to 3 spatial axes".into());
+    }
+    Ok(())
+}
+
 fn check_bias(inputs: &[&Type], at: usize, outputs: usize) -> Result<(), String> {
     inputs.get(at).map_or(Ok(()), |bias| shaped("bias", bias, &[outputs]))
 }
@@ -55,12 +66,8 @@ impl Operator for Convolution {
     }
 
     fn outputs(&self, inputs: &[&Type]) -> Rule {
-        operands(inputs, 2..=3)?;
-        real(inputs)?;
+        operand_and_weights(inputs)?;
         let (x, weight) = (&inputs[0].shape, &inputs[1].shape);
-        if x.len() < 3 || weight.len() != x.len() {
-            return Err("operand and weights need batch, channel and the same 1 to 3 spatial axes".into());
-        }
         spatial_attributes(x.len() - 2, [self.stride.len(), self.dilation.len(), self.pads.len()])?;
         if self.groups == 0 || weight[1] * self.groups != x[1] || weight[0] % self.groups != 0 {
             return Err(format!(
@@ -161,12 +168,8 @@ impl Operator for TransposedConvolution {
     }
 
     fn outputs(&self, inputs: &[&Type]) -> Rule {
-        operands(inputs, 2..=3)?;
-        real(inputs)?;
+        operand_and_weights(inputs)?;
         let (x, weight) = (&inputs[0].shape, &inputs[1].shape);
-        if x.len() < 3 || weight.len() != x.len() {
-            return Err("operand and weights need batch, channel and the same 1 to 3 spatial axes".into());
-        }
         let axes = x.len() - 2;
         spatial_attributes(axes, [self.stride.len(), self.dilation.len(), self.pads.len()])?;
         if self.groups == 0 || weight[0] != x[1] || x[1] % self.groups != 0 || self.output_pads.len() != axes {

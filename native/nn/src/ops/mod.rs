@@ -221,6 +221,13 @@ pub(crate) fn shaped(what: &str, ty: &Type, expected: &[usize]) -> Result<(), St
     Err(format!("the {what} is {}, but {} is needed", crate::tensor::Shape(&ty.shape), crate::tensor::Shape(expected)))
 }
 
+/// Fails unless there is one real operand, which has the axis.
+pub(crate) fn along_axis(inputs: &[&Type], axis: usize) -> Result<(), String> {
+    operands(inputs, 1..=1)?;
+    real(inputs)?;
+    axis_of(axis, inputs[0].shape.len()).map(|_| ())
+}
+
 /// `axis`, when a value of `axes` axes has it.
 pub(crate) fn axis_of(axis: usize, axes: usize) -> Result<usize, String> {
     if axis < axes {

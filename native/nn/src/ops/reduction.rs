@@ -3,7 +3,7 @@
 //! Gradients: sums and means nothing; extremes operand and result (equal elements share the gradient); variances operand and mean;
 //! products operand and result; running products operand and result.
 
-use super::{axis_of, operands, real, Operator, Rule};
+use super::{along_axis, axis_of, operands, Operator, Rule};
 use crate::graph::Type;
 use crate::reference::{offset, positions, Array, Real, Values};
 use crate::tensor::DType;
@@ -135,9 +135,7 @@ impl Operator for ArgMax {
     }
 
     fn outputs(&self, inputs: &[&Type]) -> Rule {
-        operands(inputs, 1..=1)?;
-        real(inputs)?;
-        axis_of(self.axis, inputs[0].shape.len())?;
+        along_axis(inputs, self.axis)?;
         let mut shape = inputs[0].shape.clone();
         if self.keep {
             shape[self.axis] = 1;
@@ -190,9 +188,7 @@ impl Operator for Cumulative {
     }
 
     fn outputs(&self, inputs: &[&Type]) -> Rule {
-        operands(inputs, 1..=1)?;
-        real(inputs)?;
-        axis_of(self.axis, inputs[0].shape.len())?;
+        along_axis(inputs, self.axis)?;
         Ok(vec![inputs[0].clone()])
     }
 

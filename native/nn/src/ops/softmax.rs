@@ -2,7 +2,7 @@
 //!
 //! Gradients: the result.
 
-use super::{axis_of, operands, real, Operator, Rule};
+use super::{along_axis, Operator, Rule};
 use crate::graph::Type;
 use crate::reference::{Array, Real};
 
@@ -25,9 +25,7 @@ impl Operator for Softmax {
     }
 
     fn outputs(&self, inputs: &[&Type]) -> Rule {
-        operands(inputs, 1..=1)?;
-        real(inputs)?;
-        axis_of(self.axis, inputs[0].shape.len())?;
+        along_axis(inputs, self.axis)?;
         Ok(vec![inputs[0].clone()])
     }
 

@@ -285,6 +285,18 @@ impl Role {
         Role::Step,
     ];
 
+    /// The input that networks of the zoo feed such an image, if it is one of a fusion job.
+    pub fn zoo_input(self) -> Option<&'static str> {
+        match self {
+            Role::FinePair1 => Some("fine_t1"),
+            Role::CoarsePair1 => Some("coarse_t1"),
+            Role::FinePair2 => Some("fine_t3"),
+            Role::CoarsePair2 => Some("coarse_t3"),
+            Role::CoarseTarget => Some("coarse_t2"),
+            _ => None,
+        }
+    }
+
     /// Its name in the file.
     pub fn id(self) -> &'static str {
         match self {
@@ -524,6 +536,11 @@ impl Metadata {
             return Err(wrong("coarse.factor is 0".into(), "Give the fine pixels per coarse-pixel side."));
         }
         Ok(())
+    }
+
+    /// All options as the networks of the zoo take them.
+    pub fn option_texts(&self) -> BTreeMap<String, String> {
+        self.options.iter().map(|(name, choice)| (name.clone(), choice.to_string())).collect()
     }
 
     /// The option `name` as one of `words`; `None` when it is not set.

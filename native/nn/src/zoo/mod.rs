@@ -115,12 +115,17 @@ pub const NETWORKS: &[&Network] = &[
     &ttsfnet::TTSFNET,
 ];
 
-/// The network of this id.
+/// The network of this id, in its own form or in that of weights files.
 pub fn network(id: &str) -> Option<&'static Network> {
-    NETWORKS.iter().find(|n| n.id == id).copied()
+    NETWORKS.iter().find(|n| n.id == id || n.id_in_files() == id).copied()
 }
 
 impl Network {
+    /// Its id in weights files and among methods, where words are joined by `_`.
+    pub fn id_in_files(&self) -> String {
+        self.id.replace('-', "_")
+    }
+
     /// The network for images of these names and shapes `(batch, band, row, column)`.
     ///
     /// # Errors
@@ -146,6 +151,7 @@ mod tests {
     fn ids_are_unique_and_found() {
         for n in NETWORKS {
             assert_eq!(network(n.id).map(|found| found.name), Some(n.name));
+            assert_eq!(network(&n.id_in_files()).map(|found| found.name), Some(n.name));
             assert!(n.reference.len() > 10, "{}: a paper, or where it was published", n.id);
             assert!(n.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{}", n.id);
         }
