@@ -11,6 +11,7 @@
 //! * **scale**: fine pixels per coarse-pixel side, greater than one.
 //! * **tile**, **halo**: the block of output computed at once, and the rim of input it needs around it.
 //! * **support**: the quality layer beside a prediction.
+//! * **device**: what computes, the processor or a GPU; **queue**: work in its order on one GPU.
 //!
 //! Array order is always `(band, row, col)`. Values in memory are unscaled (reflectance 0.0425, not 425) `f32`; an
 //! invalid value (nodata, masked, out of range, infinite) is `NaN`, and every `NaN` is an invalid value.
@@ -18,6 +19,7 @@
 #![deny(missing_docs)]
 
 pub mod date;
+pub mod device;
 pub mod error;
 pub mod exec;
 pub mod grid;

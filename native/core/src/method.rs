@@ -15,6 +15,7 @@
 
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
 
+use crate::device::Queue;
 use crate::param::{Kind, ParamSpec, Values};
 use crate::source::Resampling;
 use crate::{Date, Error, ErrorKind, Exec, Region, Result};
@@ -273,6 +274,17 @@ pub struct Cost {
     pub prepared_bytes: usize,
 }
 
+/// What running a tile on a GPU costs there, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeviceCost {
+    /// Memory per input pixel of the tile (halo included): images in, images out and whatever lies between.
+    pub bytes_per_px: usize,
+    /// Memory of each queue that does not grow with the tile.
+    pub fixed_bytes: usize,
+    /// Memory that [`Prepared::on_device`] leaves there.
+    pub prepared_bytes: usize,
+}
+
 /// A fusion method. See the [module](self).
 pub trait Method: Sync {
     /// Who it is and what it needs.
@@ -289,6 +301,14 @@ pub trait Method: Sync {
 pub trait Plan: Send + Sync {
     /// What running a tile costs.
     fn cost(&self) -> Cost;
+
+    /// What running a tile on a GPU costs.
+    ///
+    /// # Errors
+    /// Why this method cannot run there with these parameters, as the rest of a sentence that begins with "it".
+    fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
+        Err("it has no GPU version")
+    }
 
     /// Computes whole-scene statistics, if the method has any. Runs once, inside the thread pool of the context.
     ///
@@ -323,6 +343,25 @@ pub trait Prepared: Send + Sync {
     /// # Errors
     /// [`ErrorKind::Cancelled`]; `exec.cancel` is checked at least every 50 ms.
     fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()>;
+
+    /// Puts what tiles need of the whole scene on the device of `queue`. Called once for each device, and only when
+    /// [`Plan::device_cost`] has a cost.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`].
+    fn on_device<'a>(&'a self, queue: &mut dyn Queue) -> Result<Box<dyn DeviceTiles + 'a>> {
+        Err(Error::internal(format!("a method without a GPU version was put on {}", queue.info().name)))
+    }
+}
+
+/// A method ready to compute tiles on one GPU, in any order and from several threads, each with its own queue. The same meaning as
+/// [`Prepared::run`]: decisions are equal, values agree within rounding.
+pub trait DeviceTiles: Send + Sync {
+    /// Computes one tile and waits for it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] and [`ErrorKind::Cancelled`].
+    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, queue: &mut dyn Queue, exec: &Exec<'_>) -> Result<()>;
 }
 
 /// Images of one pair under a tile, (band, row, col), C-contiguous, covering [`TileIn::padded`].
