@@ -13,13 +13,16 @@ const WIDE_MEGAPIXELS: usize = 16;
 
 /// The table of `stfusion-bench scaling`.
 pub fn section(method: &str, window: usize, megapixels: usize) -> Result<Section, Failure> {
+    let info = stfusion_methods::by_id(method)?.info();
+    let pairs = info.min_pairs;
     let mut section = Section::new(
         "scaling",
-        format!("{method}, one pair, {BANDS} bands, all threads; seconds and seconds per million pixels"),
+        format!("{method}, {pairs} pair(s), {BANDS} bands, all threads; seconds and seconds per million pixels"),
     );
     let context = context(0)?;
-    let mut scene = RepeatedScene::new(1000, 1000, 1);
-    for window in [window, 51] {
+    let mut scene = RepeatedScene::new(1000, 1000, pairs);
+    let has_window = info.parameters.iter().any(|p| p.id == "window");
+    for window in [window, 51].into_iter().take(if has_window { 2 } else { 1 }) {
         let largest = if window == 51 { megapixels.min(WIDE_MEGAPIXELS) } else { megapixels };
         let mut first = None;
         for size in std::iter::successors(Some(1), |n| Some(n * 4)).take_while(|&n| n <= largest) {

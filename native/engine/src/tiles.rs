@@ -83,8 +83,9 @@ pub(crate) fn tiling(
                 )
                 .with_hint(format!("Set memory to {}MiB or more, use fewer threads, or a smaller window.", mib(bytes_of(smallest))))
             })?;
-            let balanced = ((scene.rows * scene.cols) as f64 / (threads * TILES_PER_THREAD) as f64).sqrt() as usize;
-            fits.clone().find(|&s| s <= balanced.max(worthwhile_px(cost))).unwrap_or(largest)
+            let count = |side: usize| scene.rows.div_ceil(side) * scene.cols.div_ceil(side);
+            let suits = |&side: &usize| count(side) >= threads * TILES_PER_THREAD || side <= worthwhile_px(cost);
+            fits.clone().find(suits).unwrap_or(largest)
         }
     };
     Ok(Tiling {

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::classes::Classifier;
 use super::pixel_sample::{in_units, PixelSample};
+use super::simd::{widened, Path};
 
 /// The means. See the [module](self).
 #[derive(Debug, Clone, PartialEq)]
@@ -108,20 +109,41 @@ impl Members {
 }
 
 /// Pixels that a thread assigns at a time.
-const AT_A_TIME: usize = 8192;
+const AT_A_TIME: usize = 1024;
+
+/// Pixels whose nearest means are found side by side.
+const LANES: usize = 16;
+
+/// Most bands with which distances within a sample are whole numbers that `f64` holds exactly: values and means of a sample are
+/// below 2²¹ units, so a squared difference is below 2⁴⁴.
+const MOST_EXACT_BANDS: usize = 256;
 
 /// Assigns every pixel to the nearest mean (the first of equals): `labels` is changed, the members of each class and the number of
 /// pixels whose label changed are returned. Everything is counted in whole numbers, so threads change nothing.
 pub(super) fn assigned(sample: &PixelSample, means: &[Vec<i32>], labels: &mut [u16]) -> (Vec<Members>, usize) {
     let bands = sample.bands.max(1);
+    let path = Path::from_environment().0;
     let none = || (vec![Members::none(sample.bands); means.len()], 0);
-    let parts = sample.values.par_chunks(AT_A_TIME * bands).zip(labels.par_chunks_mut(AT_A_TIME)).map(|(pixels, labels)| {
-        let (mut members, mut changed) = none();
-        for (pixel, label) in pixels.chunks_exact(bands).zip(labels) {
-            let class = nearest(pixel, means.iter().map(|mean| &mean[..]));
+    let flat: Vec<f64> = means.iter().flatten().map(|v| f64::from(*v)).collect();
+    let chunks = sample.values.par_chunks(AT_A_TIME * bands).zip(labels.par_chunks_mut(AT_A_TIME));
+    let parts = chunks.fold(none, |(mut members, mut changed), (pixels, labels)| {
+        let mut take = |pixel: &[i32], label: &mut u16, class: usize| {
             changed += usize::from(*label != class as u16);
             *label = class as u16;
             members[class].add(pixel);
+        };
+        if bands > MOST_EXACT_BANDS {
+            for (pixel, label) in pixels.chunks_exact(bands).zip(labels) {
+                take(pixel, label, nearest(pixel, means.iter().map(|mean| &mean[..])));
+            }
+        } else {
+            let mut planes = vec![[0.0; LANES]; bands];
+            for (pixels, labels) in pixels.chunks(LANES * bands).zip(labels.chunks_mut(LANES)) {
+                let classes = widened(path, || nearest_of_many(pixels, &flat, &mut planes));
+                for ((pixel, label), class) in pixels.chunks_exact(bands).zip(labels).zip(classes) {
+                    take(pixel, label, class as usize);
+                }
+            }
         }
         (members, changed)
     });
@@ -129,6 +151,33 @@ pub(super) fn assigned(sample: &PixelSample, means: &[Vec<i32>], labels: &mut [u
         members.iter_mut().zip(&more).for_each(|(a, b)| a.join(b));
         (members, changed + more_changed)
     })
+}
+
+/// As [`nearest`] for at most [`LANES`] pixels, all bands of one after the other, and means likewise; `planes` is memory, one row for
+/// each band.
+#[inline(always)]
+fn nearest_of_many(pixels: &[i32], means: &[f64], planes: &mut [[f64; LANES]]) -> [u32; LANES] {
+    for (i, pixel) in pixels.chunks_exact(planes.len()).enumerate() {
+        for (plane, value) in planes.iter_mut().zip(pixel) {
+            plane[i] = f64::from(*value);
+        }
+    }
+    let mut best = [f64::INFINITY; LANES];
+    let mut classes = [0u32; LANES];
+    for (class, mean) in means.chunks_exact(planes.len()).enumerate() {
+        let mut distance = [0.0; LANES];
+        for (plane, m) in planes.iter().zip(mean) {
+            for (d, v) in distance.iter_mut().zip(plane) {
+                *d += (v - m) * (v - m);
+            }
+        }
+        for i in 0..LANES {
+            let nearer = distance[i] < best[i];
+            best[i] = if nearer { distance[i] } else { best[i] };
+            classes[i] = if nearer { class as u32 } else { classes[i] };
+        }
+    }
+    classes
 }
 
 #[cfg(test)]
@@ -150,6 +199,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn pixels_side_by_side_find_the_mean_that_each_finds_alone(
+            bands in 1usize..5, values in prop::collection::vec(-4.0f32..4.0, 4 * 40), count in 1usize..6, coarse: bool,
+        ) {
+            // on a coarse grid many distances are equal
+            let values: Vec<f32> = values.iter().map(|v| if coarse { v.round() } else { *v }).collect();
+            let sample = PixelSample::of_pixels(bands, &values[..bands * 40]);
+            let means: Vec<Vec<i32>> = sample.iter().step_by(7).take(count).map(<[i32]>::to_vec).collect();
+            let mut labels = vec![u16::MAX; 40];
+            assigned(&sample, &means, &mut labels);
+            for (pixel, label) in sample.iter().zip(labels) {
+                prop_assert_eq!(usize::from(label), nearest(pixel, means.iter().map(|m| &m[..])));
+            }
+        }
+
         #[test]
         fn members_hold_mean_and_deviation(values in prop::collection::vec(-3.0f32..3.0, 2..40)) {
             let sample = PixelSample::of_pixels(1, &values);

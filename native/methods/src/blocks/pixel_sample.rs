@@ -4,6 +4,7 @@
 //! the sample when all its bands are valid. Values are held as whole numbers, multiples of [`PixelSample::unit`]: sums of them and of
 //! their squares are exact, so that whatever is decided from them does not depend on the order of pixels or bands.
 
+use rayon::prelude::*;
 use stfusion_core::method::{Layer, Scene};
 use stfusion_core::{Exec, Region, Result};
 
@@ -32,9 +33,10 @@ pub struct PixelSample {
 impl PixelSample {
     /// From pixels, all bands of one after the other, none of them `NaN`.
     pub fn of_pixels(bands: usize, pixels: &[f32]) -> PixelSample {
-        let largest = pixels.iter().fold(0.0f64, |m, v| m.max(f64::from(v.abs())));
+        let pixels = pixels.par_iter().with_min_len(BLOCK_PX * BLOCK_PX / 4);
+        let largest = pixels.clone().fold(|| 0.0f64, |m, v| m.max(f64::from(v.abs()))).reduce(|| 0.0, f64::max);
         let unit = if largest > 0.0 { largest / LEVELS } else { 1.0 };
-        PixelSample { bands, unit, values: pixels.iter().map(|v| in_units(*v, unit)).collect() }
+        PixelSample { bands, unit, values: pixels.map(|v| in_units(*v, unit)).collect() }
     }
 
     /// About `most` pixels (at most) of an image.

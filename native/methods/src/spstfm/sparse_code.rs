@@ -12,6 +12,7 @@
 //! patch, where iterations on the 256 unknowns need thousands of products. Which atom joins or leaves is decided in `f64`,
 //! nothing fused, by the lowest index where two tie, so codes are the same bit for bit on every processor.
 
+use rayon::prelude::*;
 use stfusion_core::{Cancel, Result};
 
 use super::vectors::add_scaled;
@@ -50,12 +51,11 @@ impl Codebook {
             }
         }
         let mut gram = vec![0.0; count * count];
-        for row in rows.chunks_exact(count.max(1)) {
+        gram.par_chunks_mut(count.max(1)).enumerate().try_for_each(|(k, products)| {
             cancel.check()?;
-            for (k, &v) in row.iter().enumerate() {
-                add_scaled(&mut gram[k * count..(k + 1) * count], v, row);
-            }
-        }
+            rows.chunks_exact(count).for_each(|row| add_scaled(products, row[k], row));
+            Ok(())
+        })?;
         Ok(Codebook { atoms: count, pixels, rows, gram })
     }
 

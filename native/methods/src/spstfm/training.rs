@@ -167,9 +167,7 @@ fn update(pair: &mut DictionaryPair, coded: &mut Coded, path: Path, cancel: &Can
         let (fine_atom, coarse_atom) = (&mut pair.fine[at.clone()], &mut pair.coarse[at]);
         buffers.weights.clear();
         buffers.weights.extend(users.iter().map(|&(i, place)| coded.codes[i].values[place]));
-        collect(&mut buffers.coarse, users, &buffers.weights, &coded.coarse, coarse_atom);
-        collect(&mut buffers.fine, users, &buffers.weights, &coded.fine, fine_atom);
-        if !buffers.renew(coarse_atom, fine_atom, path) {
+        if !buffers.renew(users, coded, coarse_atom, fine_atom, path) {
             continue;
         }
         for (u, &(i, place)) in users.iter().enumerate() {
@@ -177,7 +175,7 @@ fn update(pair: &mut DictionaryPair, coded: &mut Coded, path: Path, cancel: &Can
             coded.codes[i].values[place] = value;
             let row = u * n..(u + 1) * n;
             for (residual, errors, atom) in
-                [(&mut coded.coarse, &buffers.coarse, &*coarse_atom), (&mut coded.fine, &buffers.fine, &*fine_atom)]
+                [(&mut coded.coarse, &buffers.coarse.errors, &*coarse_atom), (&mut coded.fine, &buffers.fine.errors, &*fine_atom)]
             {
                 let residual = &mut residual[i * n..(i + 1) * n];
                 residual.copy_from_slice(&errors[row.clone()]);
@@ -193,48 +191,72 @@ fn update(pair: &mut DictionaryPair, coded: &mut Coded, path: Path, cancel: &Can
 struct Buffers {
     /// Coefficients of the users.
     weights: Vec<f64>,
-    /// Samples of the users less all other atoms.
-    fine: Vec<f64>,
-    coarse: Vec<f64>,
+    fine: Side,
+    coarse: Side,
+}
+
+/// Memory of the update of an atom in one of the two dictionaries, which share no work and are renewed side by side.
+#[derive(Debug, Default)]
+struct Side {
+    /// Samples of the users less all other atoms, E.
+    errors: Vec<f64>,
     /// Eᵀ E.
     square: Vec<f64>,
     image: Vec<f64>,
+    /// The new atom.
+    direction: Vec<f64>,
 }
 
-/// Fills `errors` with the residuals of the users plus what the atom explains of them.
-fn collect(errors: &mut Vec<f64>, users: &[(usize, usize)], weights: &[f64], residual: &[f64], atom: &[f64]) {
-    let n = atom.len();
-    errors.clear();
-    for (&(i, _), &weight) in users.iter().zip(weights) {
-        let begin = errors.len();
-        errors.extend_from_slice(&residual[i * n..(i + 1) * n]);
-        add_scaled(&mut errors[begin..], weight, atom);
+impl Side {
+    /// Takes the residuals of the users plus what the atom explains of them as errors, and finds their largest direction; false
+    /// where they have none.
+    fn renew(&mut self, users: &[(usize, usize)], weights: &[f64], residual: &[f64], atom: &[f64], path: Path) -> bool {
+        let n = atom.len();
+        self.errors.clear();
+        for (&(i, _), &weight) in users.iter().zip(weights) {
+            let begin = self.errors.len();
+            self.errors.extend_from_slice(&residual[i * n..(i + 1) * n]);
+            add_scaled(&mut self.errors[begin..], weight, atom);
+        }
+        self.direction.clear();
+        self.direction.extend_from_slice(atom);
+        largest_direction(path, &self.errors, &mut self.direction, &mut self.square, &mut self.image)
     }
 }
 
 impl Buffers {
     /// Replaces both atoms and the coefficients of the users; false, and nothing changed, where the users leave nothing.
-    fn renew(&mut self, coarse_atom: &mut [f64], fine_atom: &mut [f64], path: Path) -> bool {
+    fn renew(
+        &mut self,
+        users: &[(usize, usize)],
+        coded: &Coded,
+        coarse_atom: &mut [f64],
+        fine_atom: &mut [f64],
+        path: Path,
+    ) -> bool {
         let n = coarse_atom.len();
-        let mut coarse = coarse_atom.to_vec();
-        let mut fine = fine_atom.to_vec();
-        if !largest_direction(path, &self.coarse, &mut coarse, &mut self.square, &mut self.image) {
+        let Buffers { weights, fine, coarse } = self;
+        let (found, fine_found) = rayon::join(
+            || coarse.renew(users, weights, &coded.coarse, coarse_atom, path),
+            || fine.renew(users, weights, &coded.fine, fine_atom, path),
+        );
+        if !found {
             return false;
         }
-        if !largest_direction(path, &self.fine, &mut fine, &mut self.square, &mut self.image) {
-            fine.fill(0.0);
+        if !fine_found {
+            fine.direction.fill(0.0);
         }
         let mut agreement = 0.0;
-        for (u, weight) in self.weights.iter_mut().enumerate() {
+        for (u, weight) in weights.iter_mut().enumerate() {
             let row = u * n..(u + 1) * n;
-            *weight = dot(&self.coarse[row.clone()], &coarse);
-            agreement += *weight * dot(&self.fine[row], &fine);
+            *weight = dot(&coarse.errors[row.clone()], &coarse.direction);
+            agreement += *weight * dot(&fine.errors[row], &fine.direction);
         }
         if agreement < 0.0 {
-            fine.iter_mut().for_each(|v| *v = -*v);
+            fine.direction.iter_mut().for_each(|v| *v = -*v);
         }
-        coarse_atom.copy_from_slice(&coarse);
-        fine_atom.copy_from_slice(&fine);
+        coarse_atom.copy_from_slice(&coarse.direction);
+        fine_atom.copy_from_slice(&fine.direction);
         true
     }
 }
