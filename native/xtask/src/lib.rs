@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Each file says in its first line that it is generated and by which command. The files are committed, and a test fails
-//! when one is stale. The same input gives the same bytes everywhere. [`dist`] makes what is not committed: the source tarball.
+//! when one is stale. The same input gives the same bytes everywhere. [`ptx`] compiles the kernels of `cuda/`; [`dist`] makes what is
+//! not committed: the source tarball.
 #![deny(missing_docs)]
 
 pub mod abi;
@@ -16,6 +17,7 @@ mod c_reference;
 pub mod dist;
 mod header;
 mod pages;
+pub mod ptx;
 mod reference;
 mod surface;
 mod symbols;
@@ -94,8 +96,18 @@ pub fn stale(root: &Path) -> Result<Vec<String>> {
 /// Those of [`generated`], and when a file cannot be written.
 pub fn write(root: &Path) -> Result<Vec<String>> {
     let files = generated(root)?;
+    let mut touched = write_changed(root, &files)?;
+    for path in leftovers(root, &files) {
+        fs::remove_file(root.join(&path)).map_err(|e| format!("{path}: {e}"))?;
+        touched.push(format!("{path} (removed)"));
+    }
+    Ok(touched)
+}
+
+/// Writes those of `files` that are not already what they should be; returns their paths.
+fn write_changed(root: &Path, files: &[Generated]) -> Result<Vec<String>> {
     let mut touched = Vec::new();
-    for file in &files {
+    for file in files {
         let path = root.join(&file.path);
         if fs::read_to_string(&path).ok().as_ref() == Some(&file.text) {
             continue;
@@ -103,10 +115,6 @@ pub fn write(root: &Path) -> Result<Vec<String>> {
         let folder = path.parent().map(fs::create_dir_all);
         folder.unwrap_or(Ok(())).and_then(|()| fs::write(&path, &file.text)).map_err(|e| format!("{}: {e}", file.path))?;
         touched.push(file.path.clone());
-    }
-    for path in leftovers(root, &files) {
-        fs::remove_file(root.join(&path)).map_err(|e| format!("{path}: {e}"))?;
-        touched.push(format!("{path} (removed)"));
     }
     Ok(touched)
 }

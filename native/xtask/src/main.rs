@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use stfusion_xtask::dist;
+use stfusion_xtask::{dist, ptx};
 
-const USAGE: &str = "cargo xtask gen [--check] | abi [--check | --release] | dist [FOLDER] | notices FOLDER
+const USAGE: &str = "cargo xtask gen [--check] | abi [--check | --release] | ptx [--check] | dist [FOLDER] | notices FOLDER
 
   gen           write every generated file: C header and its reference, the plugin's spec.json and abi.py, job schema,
                 command reference, method pages, man pages, completions, symbols of the Debian package
@@ -14,6 +14,8 @@ const USAGE: &str = "cargo xtask gen [--check] | abi [--check | --release] | dis
                 numbers of Version.txt have not been raised as far as the difference from the last release asks for
   abi --check   write nothing, and fail when there is a difference
   abi --release keep the snapshot as that of a release: part of releasing a version
+  ptx           compile the kernels of cuda/ with the pinned compiler, which pip fetches into target/cuda
+  ptx --check   write nothing, and fail when a compiled kernel is older than its sources
   dist          pack HEAD, with every crate that it needs, into FOLDER (target/dist): the source tarball and its checksum
   notices       write THIRD-PARTY-LICENSES and the bill of materials stfusion.cdx.json into FOLDER";
 
@@ -21,14 +23,10 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let outcome = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["gen"] => stfusion_xtask::write(&root).map(|changed| match changed.as_slice() {
-            [] => "Everything is up to date.".to_string(),
-            files => format!("Written:\n  {}", files.join("\n  ")),
-        }),
-        ["gen", "--check"] => stfusion_xtask::stale(&root).and_then(|stale| match stale.as_slice() {
-            [] => Ok("Everything is up to date.".to_string()),
-            files => Err(format!("Stale:\n  {}\nRun `{}`.", files.join("\n  "), stfusion_xtask::COMMAND)),
-        }),
+        ["gen"] => stfusion_xtask::write(&root).map(|changed| touched(&changed)),
+        ["gen", "--check"] => stfusion_xtask::stale(&root).and_then(|stale| up_to_date(&stale, stfusion_xtask::COMMAND)),
+        ["ptx"] => ptx::fetch(&root.join("target/cuda")).and_then(|tools| ptx::write(&root, &tools)).map(|paths| touched(&paths)),
+        ["ptx", "--check"] => ptx::stale(&root).and_then(|stale| up_to_date(&stale, ptx::COMMAND)),
         ["dist"] => packed(&root, &root.join("target/dist")),
         ["dist", folder] => packed(&root, Path::new(folder)),
         ["notices", folder] => dist::notices(&root, Path::new(folder)).map(|paths| written(&paths)),
@@ -51,6 +49,22 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+const UP_TO_DATE: &str = "Everything is up to date.";
+
+fn touched(paths: &[String]) -> String {
+    if paths.is_empty() {
+        return UP_TO_DATE.to_string();
+    }
+    format!("Written:\n  {}", paths.join("\n  "))
+}
+
+fn up_to_date(stale: &[String], command: &str) -> stfusion_xtask::Result<String> {
+    if stale.is_empty() {
+        return Ok(UP_TO_DATE.to_string());
+    }
+    Err(format!("Stale:\n  {}\nRun `{command}`.", stale.join("\n  ")))
 }
 
 fn packed(root: &Path, folder: &Path) -> stfusion_xtask::Result<String> {
