@@ -20,7 +20,8 @@ pub use portable::Portable as Baseline;
 pub use x86::{Avx2, Avx512, Sse2 as Baseline};
 
 /// Runs plain loops with the wider vectors that `path` allows. Their results do not depend on the path: the compiler never fuses
-/// or reorders floating-point operations. What `work` calls must be inlined into it to be widened.
+/// or reorders floating-point operations. Only what is inlined is widened: `work` must be `#[inline(always)]`, and so must what it
+/// calls in its loops.
 #[inline]
 pub fn widened<R>(path: Path, work: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
@@ -87,6 +88,12 @@ pub trait Simd: Copy {
     fn select(self, m: Self::M, a: Self::V, b: Self::V) -> Self::V;
     /// `a` where `m`, else 0.
     fn keep_where(self, m: Self::M, a: Self::V) -> Self::V;
+    /// 2 to the power of whole numbers between -126 and 127.
+    fn power_of_two(self, n: Self::V) -> Self::V;
+    /// The lanes of `a` and `b` in turn, from the first ones on.
+    fn interleaved(self, a: Self::V, b: Self::V) -> [Self::V; 2];
+    /// The even and the odd lanes of `a` followed by those of `b`: the inverse of [`Simd::interleaved`].
+    fn parted(self, a: Self::V, b: Self::V) -> [Self::V; 2];
 
     /// Reads a vector.
     ///
@@ -141,6 +148,7 @@ mod tests {
             lanes(x.mul_add_where(less, a, b, c)),
             lanes(x.select(less, c, d)),
             lanes(x.keep_where(less, c)),
+            lanes(x.power_of_two(a)),
             truths(x.every()),
             truths(less),
             truths(x.and_less(less, c, d)),
@@ -148,6 +156,43 @@ mod tests {
             truths(x.wrapped_more(p, q, r)),
             truths(x.and_wrapped_more(less, p, q, x.splat_int(i[2][0]))),
         ]
+    }
+
+    /// Lanes in turn, and parted again.
+    fn shuffled<X: Simd>(x: X) {
+        let numbers: [f32; 32] = std::array::from_fn(|i| i as f32);
+        let mut got = [0.0f32; 32];
+        let w = X::WIDTH;
+        // SAFETY: the arrays hold two vectors of the widest kind.
+        unsafe {
+            let (a, b) = (x.load(numbers.as_ptr()), x.load(numbers[w..].as_ptr()));
+            let [low, high] = x.interleaved(a, b);
+            x.store(got.as_mut_ptr(), low);
+            x.store(got[w..].as_mut_ptr(), high);
+            let expected: Vec<f32> = (0..2 * w).map(|i| numbers[i % 2 * w + i / 2]).collect();
+            assert_eq!(got[..2 * w], expected[..]);
+            let [even, odd] = x.parted(low, high);
+            x.store(got.as_mut_ptr(), even);
+            x.store(got[w..].as_mut_ptr(), odd);
+            assert_eq!(got[..2 * w], numbers[..2 * w]);
+        }
+    }
+
+    #[test]
+    fn lanes_are_interleaved_and_parted() {
+        shuffled(Portable);
+        shuffled(Baseline);
+        #[cfg(target_arch = "x86_64")]
+        {
+            if Path::Avx2.is_available() {
+                // SAFETY: the processor has AVX2 and FMA.
+                shuffled(unsafe { Avx2::new() });
+            }
+            if Path::Avx512.is_available() {
+                // SAFETY: the processor has AVX-512F.
+                shuffled(unsafe { Avx512::new() });
+            }
+        }
     }
 
     proptest! {
@@ -164,7 +209,7 @@ mod tests {
                     let expected = outcomes(Portable, &floats, &integers);
                     for (op, (got, expected)) in got.iter().zip(&expected).enumerate() {
                         // numbers that are the same for all lanes come from the first one
-                        if matches!(op, 0 | 16) && first > 0 { continue }
+                        if matches!(op, 0 | 17) && first > 0 { continue }
                         prop_assert_eq!(&got[first..first + Portable::WIDTH], &expected[..], "{}, operation {}", name, op);
                     }
                 }

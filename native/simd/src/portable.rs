@@ -102,6 +102,18 @@ impl Simd for Portable {
         std::array::from_fn(|i| f32::from_bits(m[i] & a[i].to_bits()))
     }
     #[inline(always)]
+    fn power_of_two(self, n: Self::V) -> Self::V {
+        std::array::from_fn(|i| f32::from_bits(((n[i] as i32 + 127) as u32) << 23))
+    }
+    #[inline(always)]
+    fn interleaved(self, a: Self::V, b: Self::V) -> [Self::V; 2] {
+        [[a[0], b[0], a[1], b[1]], [a[2], b[2], a[3], b[3]]]
+    }
+    #[inline(always)]
+    fn parted(self, a: Self::V, b: Self::V) -> [Self::V; 2] {
+        [[a[0], a[2], b[0], b[2]], [a[1], a[3], b[1], b[3]]]
+    }
+    #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self::V {
         // SAFETY: the caller gives WIDTH readable values.
         unsafe { from.cast::<Self::V>().read_unaligned() }

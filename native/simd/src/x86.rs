@@ -99,6 +99,21 @@ impl Simd for Sse2 {
         allowed!(_mm_and_ps(m, a))
     }
     #[inline(always)]
+    fn power_of_two(self, n: Self::V) -> Self::V {
+        allowed!({
+            let exponent = _mm_add_epi32(_mm_cvtps_epi32(n), _mm_set1_epi32(127));
+            _mm_castsi128_ps(_mm_slli_epi32::<23>(exponent))
+        })
+    }
+    #[inline(always)]
+    fn interleaved(self, a: Self::V, b: Self::V) -> [Self::V; 2] {
+        allowed!([_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b)])
+    }
+    #[inline(always)]
+    fn parted(self, a: Self::V, b: Self::V) -> [Self::V; 2] {
+        allowed!([_mm_shuffle_ps::<0x88>(a, b), _mm_shuffle_ps::<0xDD>(a, b)])
+    }
+    #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self::V {
         // SAFETY: the caller gives WIDTH readable values.
         unsafe { _mm_loadu_ps(from) }
@@ -228,6 +243,28 @@ impl Simd for Avx2 {
         allowed!(_mm256_and_ps(m, a))
     }
     #[inline(always)]
+    fn power_of_two(self, n: Self::V) -> Self::V {
+        allowed!({
+            let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+        })
+    }
+    #[inline(always)]
+    fn interleaved(self, a: Self::V, b: Self::V) -> [Self::V; 2] {
+        // unpacking works within halves
+        allowed!({
+            let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+        })
+    }
+    #[inline(always)]
+    fn parted(self, a: Self::V, b: Self::V) -> [Self::V; 2] {
+        allowed!({
+            let (low, high) = (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b));
+            [_mm256_shuffle_ps::<0x88>(low, high), _mm256_shuffle_ps::<0xDD>(low, high)]
+        })
+    }
+    #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self::V {
         // SAFETY: the caller gives WIDTH readable values.
         unsafe { _mm256_loadu_ps(from) }
@@ -327,6 +364,29 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn keep_where(self, m: Self::M, a: Self::V) -> Self::V {
         allowed!(_mm512_maskz_mov_ps(m, a))
+    }
+    #[inline(always)]
+    fn power_of_two(self, n: Self::V) -> Self::V {
+        allowed!({
+            let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
+        })
+    }
+    #[inline(always)]
+    fn interleaved(self, a: Self::V, b: Self::V) -> [Self::V; 2] {
+        allowed!({
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            [_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b)]
+        })
+    }
+    #[inline(always)]
+    fn parted(self, a: Self::V, b: Self::V) -> [Self::V; 2] {
+        allowed!({
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            [_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b)]
+        })
     }
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self::V {

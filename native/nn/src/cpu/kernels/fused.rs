@@ -85,7 +85,11 @@ impl Fused {
             with_scratch(self.registers * LANE, |registers| {
                 let rows = first..(first + rows_per_task).min(rows);
                 // SAFETY: as for this function; tasks write disjoint parts of y.
-                widened(self.path, || unsafe { self.rows(rows, range, outer, &inner, &operands, registers, y) });
+                widened(
+                    self.path,
+                    #[inline(always)]
+                    || unsafe { self.rows(rows, range, outer, &inner, &operands, registers, y) },
+                );
             });
         });
     }

@@ -49,21 +49,25 @@ impl Resized {
             // SAFETY: every image is a part of its own.
             let y = unsafe { std::slice::from_raw_parts_mut(y.get().add(image * rows * columns), rows * columns) };
             with_scratch(h * columns, |wide| {
-                widened(self.path, || {
-                    for (x, wide) in x.chunks_exact(w).zip(wide.chunks_exact_mut(columns)) {
-                        for (v, taps) in wide.iter_mut().zip(&self.columns) {
-                            *v = taps.iter().fold(0.0, |sum, &(i, weight)| sum + x[i] * weight);
+                widened(
+                    self.path,
+                    #[inline(always)]
+                    || {
+                        for (x, wide) in x.chunks_exact(w).zip(wide.chunks_exact_mut(columns)) {
+                            for (v, taps) in wide.iter_mut().zip(&self.columns) {
+                                *v = taps.iter().fold(0.0, |sum, &(i, weight)| sum + x[i] * weight);
+                            }
                         }
-                    }
-                    for (y, taps) in y.chunks_exact_mut(columns).zip(&self.rows) {
-                        let (first, weight) = taps[0];
-                        let row = |i: usize| &wide[i * columns..][..columns];
-                        y.iter_mut().zip(row(first)).for_each(|(y, v)| *y = v * weight);
-                        for &(i, weight) in taps[1..].iter().filter(|t| t.1 != 0.0) {
-                            y.iter_mut().zip(row(i)).for_each(|(y, v)| *y += v * weight);
+                        for (y, taps) in y.chunks_exact_mut(columns).zip(&self.rows) {
+                            let (first, weight) = taps[0];
+                            let row = |i: usize| &wide[i * columns..][..columns];
+                            y.iter_mut().zip(row(first)).for_each(|(y, v)| *y = v * weight);
+                            for &(i, weight) in taps[1..].iter().filter(|t| t.1 != 0.0) {
+                                y.iter_mut().zip(row(i)).for_each(|(y, v)| *y += v * weight);
+                            }
                         }
-                    }
-                });
+                    },
+                );
             });
         });
     }
