@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use stfusion_simd::Path;
 
-use super::kernels::convolution::{Finish, Prepared};
+use super::kernels::convolved::Convolved;
 use super::kernels::copy::Copy;
 use super::kernels::fused::{Fused, Instruction, OPERANDS};
 use super::kernels::images::{Pooled, Resized};
 use super::kernels::lines::{Normalised, Reduced, Soft};
 use super::kernels::product::Product;
+use super::kernels::rows::Finish;
 use super::kernels::transposed::Transposed;
 use crate::graph::{Graph, Node, Origin, Type, ValueId};
-use crate::ops::{broadcast_positions, Activation, Binary, Convolution, Op, PadMode};
+use crate::ops::{broadcast_positions, Binary, Convolution, Op, PadMode};
 use crate::reference::{strides, Array, Values};
 use crate::tensor::{DType, Data, Tensor};
 
@@ -22,7 +23,7 @@ use crate::tensor::{DType, Data, Tensor};
 #[derive(Debug)]
 pub(crate) enum Kernel {
     /// A convolution of the first operand; the second, if any, is added.
-    Convolution(Box<Prepared>),
+    Convolution(Box<Convolved>),
     /// Element-wise operators in one pass.
     Fused(Box<Fused>),
     /// Boxes of elements, after filling the result with a value where they leave gaps.
@@ -71,6 +72,8 @@ pub(crate) struct Lowered {
 
 /// Elements that are computed beforehand at most per value.
 const FOLDED: usize = 1 << 24;
+/// The same of a value that repeats what its operands hold, where that makes it more than twice as large.
+const SPREAD: usize = 1 << 14;
 
 struct Lowering<'g> {
     graph: &'g Graph,
@@ -145,10 +148,16 @@ impl<'g> Lowering<'g> {
     /// Computes what depends on the weights alone.
     fn fold(&mut self) {
         for (i, node) in self.graph.nodes().iter().enumerate() {
+            let len = |vs: &[ValueId]| vs.iter().map(|&v| self.graph.ty(v).len()).sum::<usize>();
+            // what only repeats its operands is cheaper to repeat in a run than to keep
+            let repeats = matches!(node.op, Op::Binary(_) | Op::Expand(_));
+            let most = if repeats { FOLDED.min((2 * len(&node.inputs)).max(SPREAD)) } else { FOLDED };
+            if node.outputs.iter().any(|&v| self.graph.ty(v).len() > most) {
+                continue;
+            }
             let operands: Option<Vec<Array<f32>>> =
                 node.inputs.iter().map(|v| self.known.get(v).map(|t| Array::from_tensor(t))).collect();
-            let small = node.outputs.iter().all(|&v| self.graph.ty(v).len() <= FOLDED);
-            let Some(operands) = operands.filter(|_| small) else { continue };
+            let Some(operands) = operands else { continue };
             let results = node.op.reference(&operands.iter().collect::<Vec<_>>());
             for (v, t) in node.outputs.iter().zip(results.into_iter().filter_map(tensor)) {
                 self.known.insert(*v, Arc::new(t));
@@ -210,9 +219,7 @@ impl<'g> Lowering<'g> {
                 self.done[j] = true;
             }
         }
-        let mut prepared =
-            Prepared::new(self.path, &op, self.shape(x), weight_shape, &weight, bias.as_deref(), self.shape(node.outputs[0]));
-        let mut inputs = vec![x];
+        let (mut inputs, mut finish) = (vec![x], Finish::Plain);
         if let Some((j, next)) = self.only_taker(y) {
             let other = match (&next.op, &next.inputs[..]) {
                 (Op::Binary(Binary::Add), &[a, b]) if a != b => Some(if a == y { b } else { a }),
@@ -226,18 +233,16 @@ impl<'g> Lowering<'g> {
         }
         if let Some((j, next)) = self.only_taker(y) {
             if let Op::Activation(activation) = next.op {
-                match activation {
-                    Activation::Relu => prepared.finish = Finish::Relu,
-                    Activation::LeakyRelu(slope) if (0.0..=1.0).contains(&slope) => prepared.finish = Finish::Leaky(slope as f32),
-                    other => prepared.after = Some(other),
-                }
+                finish = activation.into();
                 (last, y) = (j, next.outputs[0]);
                 self.done[j] = true;
             }
         }
         self.done[i] = true;
+        let shapes = [self.shape(x), weight_shape, self.shape(node.outputs[0])];
+        let convolved = Convolved::new(self.path, &op, shapes, &weight, bias.as_deref(), finish);
         let step = Step {
-            kernel: Kernel::Convolution(Box::new(prepared)),
+            kernel: Kernel::Convolution(Box::new(convolved)),
             inputs,
             outputs: vec![y],
             family: "convolution",

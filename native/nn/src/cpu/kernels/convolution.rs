@@ -20,8 +20,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 use stfusion_simd::{Path, Simd};
 
+use super::rows::{ahead, padded, Finish};
 use super::{with_scratch, with_vectors, Shared, Vectorised};
-use crate::ops::{Activation, Convolution, PadMode};
+use crate::ops::{Convolution, PadMode};
 
 /// Bytes of the strip that a register tile should find in the first cache, and of the whole strip in the second.
 const NEAR_BYTES: usize = 24 << 10;
@@ -29,22 +30,21 @@ const STRIP_BYTES: usize = 200 << 10;
 /// Tasks that a convolution is cut into at least, where its size allows.
 const TASKS: usize = 24;
 
-/// What happens to a sum before it is stored, beside adding the bias.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Finish {
-    /// Nothing.
-    Plain,
-    /// `max(x, 0)`.
-    Relu,
-    /// `x` where positive, else a multiple (at most 1) of it.
-    Leaky(f32),
-}
-
 /// Outputs that are computed together.
 #[derive(Debug, Clone, Copy)]
-struct Block {
-    first: usize,
-    count: usize,
+pub(super) struct Block {
+    pub first: usize,
+    pub count: usize,
+}
+
+/// Outputs shared out among blocks of about the same size, each no more than a register tile has.
+pub(super) fn blocks(path: Path, outputs: usize) -> Vec<Block> {
+    let count = outputs.div_ceil(most_outputs(path));
+    let block = |b: usize| {
+        let first = b * outputs / count;
+        Block { first, count: (b + 1) * outputs / count - first }
+    };
+    (0..count).map(block).collect()
 }
 
 /// A convolution with packed weights for an operand of one shape.
@@ -81,8 +81,6 @@ pub(crate) struct Prepared {
     /// Rows of the strip per channel and depth: the reach of the kernel.
     rows: usize,
     pub(crate) finish: Finish,
-    /// A nonlinearity that is too much for the inner loop.
-    pub(crate) after: Option<Activation>,
 }
 
 /// The shapes of a convolution: operand, weight, elements made up before the operand's first (fewer than none: left out), result.
@@ -95,7 +93,7 @@ pub(crate) struct Size<'a> {
 }
 
 /// The most outputs of a register tile: with two vectors each, two for the operand and one for a weight, what the registers hold.
-fn most_outputs(path: Path) -> usize {
+pub(super) fn most_outputs(path: Path) -> usize {
     if path == Path::Avx512 {
         12
     } else {
@@ -172,7 +170,6 @@ impl Prepared {
             line: 0,
             rows: 0,
             finish: Finish::Plain,
-            after: None,
         }
     }
 
@@ -188,13 +185,7 @@ impl Prepared {
         let near = self.kernel[0] * self.kernel[1] * phases * (pixels + extra).div_ceil(16) * 64;
         let most = (NEAR_BYTES / near).clamp(4, self.channels.max(4));
         self.chunk = self.channels.div_ceil(self.channels.div_ceil(most));
-        let blocks = self.outputs.div_ceil(most_outputs(self.path));
-        self.blocks = (0..blocks)
-            .map(|b| {
-                let first = b * self.outputs / blocks;
-                Block { first, count: (b + 1) * self.outputs / blocks - first }
-            })
-            .collect();
+        self.blocks = blocks(self.path, self.outputs);
         let [_, height, width] = self.output;
         let reach = (self.kernel[1] - 1) * self.dilation[1] + 1;
         let line = |columns: usize| 16 * ((columns + extra).div_ceil(16) | 1);
@@ -213,8 +204,8 @@ impl Prepared {
         }
         rows = height.div_ceil(height.div_ceil(rows));
         self.tile = [rows, columns];
-        let parts = TASKS.div_ceil(tasks(rows)).min(blocks.div_ceil(2)).max(1);
-        self.task_blocks = blocks.div_ceil(parts);
+        let parts = TASKS.div_ceil(tasks(rows)).min(self.blocks.len().div_ceil(2)).max(1);
+        self.task_blocks = self.blocks.len().div_ceil(parts);
         let [kd, kh, kw] = self.kernel;
         self.offsets.clear();
         // one table for every row of the strip that the kernel's first may be in
@@ -347,49 +338,8 @@ impl Prepared {
                 // SAFETY: this part of the result is this task's; the residual is laid out like it.
                 unsafe {
                     let residual = residual.map(|r| r.get().cast_const().add(place));
-                    self.finish_row(s, &mut sums[output * line..][..columns], residual, y.get().add(place));
+                    self.finish.row(s, &mut sums[output * line..][..columns], residual, y.get().add(place));
                 }
-            }
-        }
-    }
-
-    /// Adds the residual to a row of sums, applies the nonlinearity and stores the row.
-    ///
-    /// # Safety
-    /// `y` must be writable, `residual` readable for a row.
-    #[inline(always)]
-    unsafe fn finish_row<S: Simd>(&self, s: S, sums: &mut [f32], residual: Option<*const f32>, y: *mut f32) {
-        let n = sums.len();
-        // SAFETY: every index is below n.
-        unsafe {
-            if let Some(residual) = residual {
-                for (i, v) in sums.iter_mut().enumerate() {
-                    *v += *residual.add(i);
-                }
-            }
-            if let Some(activation) = self.after {
-                super::elementwise::activate(activation, sums);
-            }
-            let zero = s.splat(0.0);
-            let mut i = 0;
-            while i + S::WIDTH <= n {
-                let v = s.load(sums.as_ptr().add(i));
-                let v = match self.finish {
-                    Finish::Plain => v,
-                    Finish::Relu => s.max(zero, v),
-                    Finish::Leaky(slope) => s.max(s.mul(s.splat(slope), v), v),
-                };
-                s.store(y.add(i), v);
-                i += S::WIDTH;
-            }
-            while i < n {
-                let v = sums[i];
-                *y.add(i) = match self.finish {
-                    Finish::Relu if v < 0.0 => 0.0,
-                    Finish::Leaky(slope) if v < 0.0 => slope * v,
-                    _ => v,
-                };
-                i += 1;
             }
         }
     }
@@ -419,7 +369,7 @@ impl Prepared {
                     let from = &image[(z * height + row) * width..][..width];
                     ahead(from.as_ptr().wrapping_add(self.stride[1] * width).wrapping_offset(left), columns * s);
                     if s == 1 {
-                        self.copy_row(from, left, &mut to[..needed]);
+                        padded(self.mode, from, left, &mut to[..needed]);
                     } else {
                         for phase in 0..s {
                             let to = &mut to[phase * self.line..][..needed];
@@ -439,19 +389,6 @@ impl Prepared {
                     }
                 }
             }
-        }
-    }
-
-    /// Copies the elements of a row from place `left` on, padded.
-    #[inline(always)]
-    fn copy_row(&self, from: &[f32], left: isize, to: &mut [f32]) {
-        let before = usize::try_from(-left).unwrap_or(0).min(to.len());
-        let skip = usize::try_from(left).unwrap_or(0).min(from.len());
-        let inside = (from.len() - skip).min(to.len() - before);
-        to[before..before + inside].copy_from_slice(&from[skip..skip + inside]);
-        let made_up = |i: usize| self.mode.source(left + i as isize, from.len()).map_or(0.0, |c| from[c]);
-        for i in (0..before).chain(before + inside..to.len()) {
-            to[i] = made_up(i);
         }
     }
 }
@@ -474,19 +411,6 @@ impl Vectorised for Work<'_> {
     }
 }
 
-/// Asks for `count` values from `from` on, which will be needed soon; the memory need not exist. Rows of many planes are walked side by
-/// side, more streams than a processor foresees.
-#[inline(always)]
-fn ahead(from: *const f32, count: usize) {
-    #[cfg(target_arch = "x86_64")]
-    for i in (0..count).step_by(16) {
-        // SAFETY: a prefetch never fails.
-        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(from.wrapping_add(i).cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (from, count);
-}
-
 /// A part of the result.
 struct Task {
     image: usize,
@@ -498,16 +422,16 @@ struct Task {
 }
 
 /// A register tile: some outputs at some neighbouring places.
-struct Tile<'a> {
+pub(super) struct Tile<'a> {
     /// Terms of the sum.
-    k: usize,
+    pub k: usize,
     /// Place of every term's operand, from the first of `x`.
-    offsets: &'a [u32],
-    x: &'a [f32],
+    pub offsets: &'a [u32],
+    pub x: &'a [f32],
     /// For every term, a weight for every output.
-    w: &'a [f32],
+    pub w: &'a [f32],
     /// Where the sums start; from what they are where there is none.
-    bias: Option<&'a [f32]>,
+    pub bias: Option<&'a [f32]>,
 }
 
 impl Tile<'_> {
@@ -516,7 +440,7 @@ impl Tile<'_> {
     /// # Safety
     /// Every field must hold what the terms and outputs need, and `sums` two vectors for every output.
     #[inline(always)]
-    unsafe fn run<S: Simd>(&self, s: S, outputs: usize, sums: *mut f32, line: usize) {
+    pub(super) unsafe fn run<S: Simd>(&self, s: S, outputs: usize, sums: *mut f32, line: usize) {
         macro_rules! by_outputs {
             ($($n:literal)*) => {
                 match outputs {
@@ -564,12 +488,12 @@ impl Tile<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::graph::Type;
-    use crate::ops::Operator;
+    use crate::ops::{Activation, Operator};
     use crate::reference::Array;
 
     fn noise(n: usize, seed: u64) -> Vec<f32> {
@@ -577,7 +501,25 @@ mod tests {
         (0..n).map(|i| at(i) as f32 / (1 << 23) as f32 - 1.0).collect()
     }
 
-    fn check(op: &Convolution, x: &[usize], w: &[usize]) -> Result<(), TestCaseError> {
+    /// What a convolution is run with.
+    pub(in crate::cpu::kernels) struct Given<'a> {
+        pub path: Path,
+        pub x: &'a [f32],
+        pub weight: &'a [f32],
+        pub bias: &'a [f32],
+        pub residual: &'a [f32],
+        /// The shape of the result.
+        pub y: &'a [usize],
+        pub finish: Finish,
+    }
+
+    /// Compares what `run` makes of operands of any values with the reference.
+    pub(in crate::cpu::kernels) fn compare(
+        op: &Convolution,
+        x: &[usize],
+        w: &[usize],
+        run: impl Fn(&Given<'_>, Shared),
+    ) -> Result<(), TestCaseError> {
         let types = [Type::f32(x), Type::f32(w), Type::f32([w[0]])];
         let Ok(y) = op.outputs(&types.iter().collect::<Vec<_>>()) else { return Ok(()) };
         let (n_x, n_w) = (x.iter().product(), w.iter().product());
@@ -587,32 +529,34 @@ mod tests {
         let residual = noise(y[0].len(), 4);
         let terms = (n_w / w[0]) as f64;
         for &path in Path::ALL.iter().filter(|p| p.is_available()) {
-            for finish in [Finish::Plain, Finish::Relu, Finish::Leaky(0.1)] {
-                let mut p = Prepared::new(path, op, x, w, &ws, Some(&bs), &y[0].shape);
-                p.finish = finish;
+            for finish in [Finish::Plain, Finish::Relu, Finish::Leaky(0.1), Finish::Other(Activation::Tanh)] {
                 let mut got = vec![f32::NAN; y[0].len()];
-                // SAFETY: both are of the result's size.
-                unsafe { p.run(&xs, Some(residual.as_ptr()), Shared(got.as_mut_ptr())) };
+                let given = Given { path, x: &xs, weight: &ws, bias: &bs, residual: &residual, y: &y[0].shape, finish };
+                run(&given, Shared(got.as_mut_ptr()));
                 for (i, (&g, &e)) in got.iter().zip(expected[0].real()).enumerate() {
                     let e = e + f64::from(residual[i]);
+                    // rounding of a running sum grows with the number of terms and with the sum
+                    let bound = 2e-7 * (terms + 4.0) + 4e-6 * e.abs();
                     let e = match finish {
                         Finish::Plain => e,
                         Finish::Relu => e.max(0.0),
-                        Finish::Leaky(slope) => {
-                            if e > 0.0 {
-                                e
-                            } else {
-                                f64::from(slope) * e
-                            }
-                        }
+                        Finish::Leaky(slope) => e.max(f64::from(slope) * e),
+                        Finish::Other(activation) => activation.of(e),
                     };
-                    // rounding of a running sum grows with the number of terms and with the sum
-                    let bound = 2e-7 * (terms + 4.0) + 4e-6 * e.abs();
                     prop_assert!((f64::from(g) - e).abs() < bound, "{} {:?} {}: {} {}", path, op, i, g, e);
                 }
             }
         }
         Ok(())
+    }
+
+    fn check(op: &Convolution, x: &[usize], w: &[usize]) -> Result<(), TestCaseError> {
+        compare(op, x, w, |given, y| {
+            let mut p = Prepared::new(given.path, op, x, w, given.weight, Some(given.bias), given.y);
+            p.finish = given.finish;
+            // SAFETY: both are of the result's size.
+            unsafe { p.run(given.x, Some(given.residual.as_ptr()), y) };
+        })
     }
 
     proptest! {

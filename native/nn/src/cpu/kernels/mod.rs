@@ -2,12 +2,15 @@
 //! shared between tasks.
 
 pub(crate) mod convolution;
+pub(crate) mod convolved;
 pub(crate) mod copy;
 pub(crate) mod elementwise;
 pub(crate) mod fused;
 pub(crate) mod images;
 pub(crate) mod lines;
 pub(crate) mod product;
+pub(crate) mod rows;
+pub(crate) mod squares;
 pub(crate) mod transposed;
 
 use std::cell::RefCell;

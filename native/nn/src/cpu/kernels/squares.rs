@@ -1,0 +1,506 @@
+//! Convolution with 3x3 taps and stride 1 by squares of 2x2 results, each from 4x4 elements, with 16 multiplications instead of 36:
+//! F(2x2, 3x3) of Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", section 4.1.
+//!
+//! ```text
+//! U[place][output][channel] = (G g Gᵀ)[place] of the taps g             beforehand; a place is one of the 16 of a square
+//! for every task (image, rows and columns of squares, outputs):         tasks run in parallel
+//!     V[place][channel][square] = (Bᵀ d B)[place] of the elements d
+//!     for some outputs at a time:
+//!         M[place][output][square] = Σ over channels U · V              16 products of matrices by register tiles
+//!         Aᵀ M A + bias + residual, nonlinearity -> result
+//! ```
+//!
+//! B and A hold only 0, 1 and -1, G halves as well, and the sums over channels are nine times shorter than those of the plain
+//! convolution: with 16 to 256 channels of images between 0 and 1 the rounding errors are half as large (root mean square of either
+//! against `f64`). What is held of V and M fits the second cache. Every element is computed by the same operations whatever the task;
+//! an infinite element or NaN may spread to its whole square.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use stfusion_simd::{Path, Simd};
+
+use super::convolution::{blocks, most_outputs, Block, Tile};
+use super::rows::{ahead, padded, Finish};
+use super::{with_scratch, with_vectors, Shared, Vectorised};
+use crate::ops::{Convolution, PadMode};
+
+/// Places of a square.
+const PLACES: usize = 16;
+/// Squares of a task: what 16 places of all channels of them fill.
+const ELEMENT_BYTES: usize = 256 << 10;
+/// Bytes of the sums that are held at a time.
+const SUM_BYTES: usize = 96 << 10;
+/// Tasks that a convolution is cut into at least, where its size allows.
+const TASKS: usize = 24;
+/// Outputs that make the transformation of a task's elements worth its time.
+const WORTH: usize = 48;
+
+/// A convolution with transformed weights for an operand of one shape.
+#[derive(Debug)]
+pub(crate) struct Squares {
+    path: Path,
+    batch: usize,
+    channels: usize,
+    outputs: usize,
+    input: [usize; 2],
+    output: [usize; 2],
+    before: [isize; 2],
+    mode: PadMode,
+    blocks: Vec<Block>,
+    /// Place, block, channel, output of the block.
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    /// Where every channel's squares begin.
+    offsets: Vec<u32>,
+    layout: Layout,
+    finish: Finish,
+}
+
+/// How the work is cut up.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    /// Rows and columns of squares of a task.
+    tile: [usize; 2],
+    /// Tasks that have the same outputs.
+    tasks: usize,
+    /// Blocks of outputs of a task.
+    part: usize,
+    /// Blocks whose sums are held at a time.
+    group: usize,
+}
+
+/// Values from the first of so many lines of squares of one place to that of the next place: planes a power of two apart would share few
+/// sets of a cache. At least 16 values beyond the last line may be written.
+fn apart(lines: usize, squares: usize) -> usize {
+    16 * (((lines * squares).div_ceil(16) + 1) | 1)
+}
+
+impl Layout {
+    fn new(path: Path, batch: usize, [channels, outputs]: [usize; 2], [height, width]: [usize; 2]) -> Self {
+        let pixels = 2 * path.lanes();
+        let (rows, columns) = (height.div_ceil(2), width.div_ceil(2));
+        let most = (ELEMENT_BYTES / (4 * PLACES * channels)).clamp(2 * pixels, 8 * pixels);
+        // what is computed, register tiles filled up, and a little for every task
+        let work =
+            |&[r, c]: &[usize; 2]| rows.div_ceil(r) * columns.div_ceil(c) * ((r * c).next_multiple_of(pixels) + pixels / 4);
+        let widths = (1..=columns).map(|n| columns.div_ceil(n)).skip_while(|&c| c > most).take(4);
+        let tiles = widths.flat_map(|c| (1..=rows).take_while(move |r| r * c <= most).map(move |r| [r, c]));
+        let tile = tiles.min_by_key(work).unwrap_or([1, 1]);
+        let tasks = batch * rows.div_ceil(tile[0]) * columns.div_ceil(tile[1]);
+        let (parts, of_block) = (TASKS.div_ceil(tasks).min(outputs.div_ceil(WORTH)), most_outputs(path));
+        let part = outputs.div_ceil(of_block).div_ceil(parts);
+        let squares = (tile[0] * tile[1]).next_multiple_of(pixels);
+        let group = (SUM_BYTES / (4 * PLACES * squares * of_block)).clamp(1, part);
+        Layout { tile, tasks, part, group }
+    }
+
+    /// Squares of a task, register tiles filled up.
+    fn squares(&self, path: Path) -> usize {
+        (self.tile[0] * self.tile[1]).next_multiple_of(2 * path.lanes())
+    }
+}
+
+/// `G g Gᵀ` of nine taps.
+fn transformed(taps: &[f32]) -> [f32; PLACES] {
+    let line = |a: f64, b: f64, c: f64| [a, (a + b + c) / 2.0, (a - b + c) / 2.0, c];
+    let g = |row: usize, column: usize| f64::from(taps[3 * row + column]);
+    let columns = [0, 1, 2].map(|c| line(g(0, c), g(1, c), g(2, c)));
+    let mut places = [0.0; PLACES];
+    for (row, places) in places.chunks_exact_mut(4).enumerate() {
+        let values = line(columns[0][row], columns[1][row], columns[2][row]);
+        places.iter_mut().zip(values).for_each(|(p, v)| *p = v as f32);
+    }
+    places
+}
+
+impl Squares {
+    /// Whether a convolution of x (shape `x`) with weights of shape `w` into shape `y` can be done this way, and sooner than tap by tap.
+    pub(crate) fn suit(path: Path, op: &Convolution, x: &[usize], w: &[usize], y: &[usize]) -> bool {
+        let plain = op.groups == 1 && op.stride.iter().chain(&op.dilation).all(|&n| n == 1);
+        let (&[_, channels, ..], &[_, _, height, width], &[outputs, _, 3, 3]) = (x, y, w) else { return false };
+        if !plain || channels.min(outputs) < 4 {
+            return false;
+        }
+        let layout = Layout::new(path, x[0], [channels, outputs], [height, width]);
+        let tap_by_tap = 9 * x[0] * height * width.next_multiple_of(2 * path.lanes());
+        // a transformation costs as much as some more channels or outputs
+        let beside = 1.0 + 3.0 / channels as f64 + 3.0 / outputs as f64;
+        ((PLACES * layout.tasks * layout.squares(path)) as f64) * beside < 0.9 * tap_by_tap as f64
+    }
+
+    /// A convolution of x (shape `x`) with `weight` (shape `w`), which [`Squares::suit`].
+    pub(crate) fn new(
+        path: Path,
+        op: &Convolution,
+        x: &[usize],
+        weight: &[f32],
+        bias: Option<&[f32]>,
+        y: &[usize],
+        finish: Finish,
+    ) -> Self {
+        let (channels, outputs, output) = (x[1], y[1], [y[2], y[3]]);
+        let (blocks, layout) = (blocks(path, outputs), Layout::new(path, x[0], [channels, outputs], output));
+        let mut weights = vec![0.0; PLACES * outputs * channels];
+        for block in &blocks {
+            for (i, taps) in weight.chunks_exact(9).enumerate().skip(block.first * channels).take(block.count * channels) {
+                let (output, channel) = (i / channels - block.first, i % channels);
+                let first = (block.first * channels) + channel * block.count + output;
+                for (place, value) in transformed(taps).into_iter().enumerate() {
+                    weights[place * outputs * channels + first] = value;
+                }
+            }
+        }
+        let offsets = (0..channels).map(|c| (c * layout.squares(path)) as u32).collect();
+        Squares {
+            path,
+            batch: x[0],
+            channels,
+            outputs,
+            input: [x[2], x[3]],
+            output,
+            before: [op.pads[0].0 as isize, op.pads[1].0 as isize],
+            mode: op.pad_mode,
+            blocks,
+            weights,
+            bias: bias.map_or(vec![0.0; outputs], <[f32]>::to_vec),
+            offsets,
+            layout,
+            finish,
+        }
+    }
+
+    fn apart(&self, lines: usize) -> usize {
+        apart(lines, self.layout.squares(self.path))
+    }
+
+    /// Values of a line of every second element: those of the squares, one more, and what is read beyond.
+    fn line(&self) -> usize {
+        (self.layout.tile[1] + 1).next_multiple_of(16) + 16
+    }
+
+    /// Values that a task needs beside operands and result: V, M, and eight lines and two rows.
+    fn scratch(&self) -> [usize; 3] {
+        [PLACES * self.apart(self.channels), PLACES * self.apart(self.layout.group * most_outputs(self.path)), 10 * self.line()]
+    }
+
+    /// Bytes that a run needs per thread beside its operands and result.
+    pub(crate) fn scratch_bytes(&self) -> usize {
+        4 * self.scratch().iter().sum::<usize>()
+    }
+
+    /// Runs on `x` into `y`; `residual`, of the shape of `y` and possibly the same memory, is added before the nonlinearity.
+    ///
+    /// # Safety
+    /// `y` and `residual` must hold a value for every element of the result, and nobody else may touch `y`.
+    pub(crate) unsafe fn run(&self, x: &[f32], residual: Option<*const f32>, y: Shared) {
+        let Layout { tile, part, .. } = self.layout;
+        let (rows, columns) = (self.output[0].div_ceil(2), self.output[1].div_ceil(2));
+        let (down, across, parts) = (rows.div_ceil(tile[0]), columns.div_ceil(tile[1]), self.blocks.len().div_ceil(part));
+        let residual = residual.map(|r| Shared(r.cast_mut()));
+        (0..self.batch * down * across * parts).into_par_iter().for_each(|task| {
+            let (part_index, rest) = (task % parts, task / parts);
+            let (column, rest) = (rest % across * tile[1], rest / across);
+            let (row, image) = (rest % down * tile[0], rest / down);
+            let blocks = part_index * part..((part_index + 1) * part).min(self.blocks.len());
+            let size = [tile[0].min(rows - row), tile[1].min(columns - column)];
+            let at = Task { image, row, column, size, blocks };
+            with_scratch(self.scratch().iter().sum(), |scratch| {
+                with_vectors(self.path, Work { convolution: self, at, x, residual, y, scratch });
+            });
+        });
+    }
+
+    /// # Safety
+    /// No other task may write the same part of `y`, which must be of the output's size.
+    #[inline(always)]
+    unsafe fn task<S: Simd>(&self, s: S, at: &Task, x: &[f32], residual: Option<Shared>, y: Shared, scratch: &mut [f32]) {
+        let squares = self.layout.squares(self.path);
+        let needed = (at.size[0] * at.size[1]).next_multiple_of(2 * S::WIDTH);
+        let [v, m, _] = self.scratch();
+        let (v, rest) = scratch.split_at_mut(v);
+        let (m, lines) = rest.split_at_mut(m);
+        self.elements(s, at, x, needed, v, lines);
+        let (v_apart, m_apart) = (v.len() / PLACES, m.len() / PLACES);
+        for blocks in self.blocks[at.blocks.clone()].chunks(self.layout.group) {
+            let first = blocks[0].first;
+            for place in 0..PLACES {
+                let (v, m) = (&v[place * v_apart..], &mut m[place * m_apart..]);
+                for block in blocks {
+                    let w = &self.weights[(place * self.outputs + block.first) * self.channels..];
+                    for column in (0..needed).step_by(2 * S::WIDTH) {
+                        let (k, offsets, x) = (self.channels, &self.offsets[..], &v[column..]);
+                        let sums = &mut m[(block.first - first) * squares + column..];
+                        // SAFETY: the weights hold a value for every channel and output of the block, V a line of squares for every
+                        // channel, M one for every output of the group.
+                        unsafe {
+                            Tile { k, offsets, x, w, bias: Some(&[0.0; 16]) }.run(s, block.count, sums.as_mut_ptr(), squares)
+                        };
+                    }
+                }
+            }
+            for output in 0..blocks.iter().map(|b| b.count).sum() {
+                // SAFETY: as for this function; M holds every output of the group.
+                unsafe { self.results(s, at, first + output, &m[output * squares..], m_apart, lines, residual, y) };
+            }
+        }
+    }
+
+    /// `Bᵀ d B` for every channel and square.
+    #[inline(always)]
+    fn elements<S: Simd>(&self, s: S, at: &Task, x: &[f32], filled: usize, v: &mut [f32], lines: &mut [f32]) {
+        let ([height, width], [rows, columns]) = (self.input, at.size);
+        let line = self.line();
+        let (lines, wide) = lines.split_at_mut(8 * line);
+        let left = 2 * at.column as isize - self.before[1];
+        let needed = 2 * columns + 2;
+        let (squares, apart) = (self.layout.squares(self.path), v.len() / PLACES);
+        for c in 0..self.channels {
+            let image = &x[(at.image * self.channels + c) * height * width..][..height * width];
+            for row in 0..rows {
+                let top = 2 * (at.row + row) as isize - self.before[0];
+                for r in if row == 0 { 0..4 } else { 2..4 } {
+                    let to = &mut lines[(2 * row + r) % 4 * 2 * line..][..2 * line];
+                    let Some(source) = self.mode.source(top + r as isize, height) else {
+                        to.fill(0.0);
+                        continue;
+                    };
+                    let from = &image[source * width..][..width];
+                    // the same row two channels on
+                    ahead(from.as_ptr().wrapping_add(2 * height * width).wrapping_offset(left), needed);
+                    let inside = usize::try_from(left).ok().and_then(|left| from.get(left..left + needed));
+                    let from = inside.unwrap_or_else(|| {
+                        padded(self.mode, from, left, &mut wide[..needed]);
+                        &wide[..needed]
+                    });
+                    let (even, odd) = to.split_at_mut(line);
+                    let mut i = 0;
+                    while 2 * (i + S::WIDTH) <= needed {
+                        // SAFETY: the loop's condition; the lines are longer than a half of what is needed.
+                        unsafe {
+                            let from = from.as_ptr().add(2 * i);
+                            let [a, b] = s.parted(s.load(from), s.load(from.add(S::WIDTH)));
+                            s.store(even.as_mut_ptr().add(i), a);
+                            s.store(odd.as_mut_ptr().add(i), b);
+                        }
+                        i += S::WIDTH;
+                    }
+                    while i <= columns {
+                        (even[i], odd[i]) = (from[2 * i], from[2 * i + 1]);
+                        i += 1;
+                    }
+                }
+                let to = &mut v[c * squares + row * columns..];
+                let d = |r: usize| lines[(2 * row + r) % 4 * 2 * line..].as_ptr();
+                let d = [d(0), d(1), d(2), d(3)];
+                for i in (0..columns).step_by(S::WIDTH) {
+                    debug_assert!(15 * apart + i + S::WIDTH <= to.len());
+                    // SAFETY: a line holds a vector beyond its last square; so does V, where the next line is written later or nothing is.
+                    unsafe {
+                        let [a, b, c, d] = [
+                            columns_of(s, d[0].add(i), line),
+                            columns_of(s, d[1].add(i), line),
+                            columns_of(s, d[2].add(i), line),
+                            columns_of(s, d[3].add(i), line),
+                        ];
+                        let to = to.as_mut_ptr().add(i);
+                        spread(s, differences(s, a, c), to, apart);
+                        spread(s, sums(s, b, c), to.add(4 * apart), apart);
+                        spread(s, differences(s, c, b), to.add(8 * apart), apart);
+                        spread(s, differences(s, b, d), to.add(12 * apart), apart);
+                    }
+                }
+            }
+            for place in 0..PLACES {
+                v[place * apart + c * squares..][rows * columns..filled].fill(0.0);
+            }
+        }
+    }
+
+    /// `Aᵀ M A`, finished, for one output; its first line of M is `m`.
+    ///
+    /// # Safety
+    /// As for [`Squares::task`].
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn results<S: Simd>(
+        &self,
+        s: S,
+        at: &Task,
+        output: usize,
+        m: &[f32],
+        apart: usize,
+        lines: &mut [f32],
+        residual: Option<Shared>,
+        y: Shared,
+    ) {
+        let ([height, width], [rows, columns]) = (self.output, at.size);
+        let line = self.line();
+        let (lines, wide) = lines.split_at_mut(8 * line);
+        let bias = s.splat(self.bias[output]);
+        let valid = (2 * columns).min(width - 2 * at.column);
+        for row in 0..rows {
+            for i in (0..columns).step_by(S::WIDTH) {
+                debug_assert!(15 * apart + row * columns + i + S::WIDTH <= m.len());
+                // SAFETY: M and the lines hold a vector beyond the last square.
+                unsafe {
+                    let m = m.as_ptr().add(row * columns + i);
+                    let [a, b, c, d] = [
+                        places(s, m, apart),
+                        places(s, m.add(4 * apart), apart),
+                        places(s, m.add(8 * apart), apart),
+                        places(s, m.add(12 * apart), apart),
+                    ];
+                    let top = sums(s, sums(s, a, b), c);
+                    let bottom = differences(s, differences(s, b, c), d);
+                    let to = lines.as_mut_ptr().add(i);
+                    for (half, w) in [top, bottom].into_iter().enumerate() {
+                        let to = to.add(2 * half * line);
+                        s.store(to, s.add(s.add(s.add(w[0], w[1]), w[2]), bias));
+                        s.store(to.add(line), s.add(s.sub(s.sub(w[1], w[2]), w[3]), bias));
+                    }
+                }
+            }
+            for half in 0..2.min(height - 2 * (at.row + row)) {
+                let (even, odd) = lines[2 * half * line..][..2 * line].split_at(line);
+                for i in (0..columns).step_by(S::WIDTH) {
+                    // SAFETY: the lines hold a vector beyond the last square, and the row twice as much.
+                    unsafe {
+                        let [a, b] = s.interleaved(s.load(even.as_ptr().add(i)), s.load(odd.as_ptr().add(i)));
+                        let to = wide.as_mut_ptr().add(2 * i);
+                        s.store(to, a);
+                        s.store(to.add(S::WIDTH), b);
+                    }
+                }
+                let place = ((at.image * self.outputs + output) * height + 2 * (at.row + row) + half) * width + 2 * at.column;
+                // SAFETY: this part of the result is this task's; the residual is laid out like it.
+                unsafe {
+                    let residual = residual.map(|r| r.get().cast_const().add(place));
+                    self.finish.row(s, &mut wide[..valid], residual, y.get().add(place));
+                }
+            }
+        }
+    }
+}
+
+/// The four elements of one row of some neighbouring squares; odd places lie `line` behind even ones.
+///
+/// # Safety
+/// A vector and one more value must be readable at `row` and at `row + line`.
+#[inline(always)]
+unsafe fn columns_of<S: Simd>(s: S, row: *const f32, line: usize) -> [S::V; 4] {
+    // SAFETY: as for this function.
+    unsafe { [s.load(row), s.load(row.add(line)), s.load(row.add(1)), s.load(row.add(line + 1))] }
+}
+
+/// Four places of some neighbouring squares.
+///
+/// # Safety
+/// A vector must be readable at each.
+#[inline(always)]
+unsafe fn places<S: Simd>(s: S, first: *const f32, apart: usize) -> [S::V; 4] {
+    // SAFETY: as for this function.
+    unsafe { [s.load(first), s.load(first.add(apart)), s.load(first.add(2 * apart)), s.load(first.add(3 * apart))] }
+}
+
+/// Stores `w B` in four places.
+///
+/// # Safety
+/// A vector must be writable at each.
+#[inline(always)]
+unsafe fn spread<S: Simd>(s: S, w: [S::V; 4], to: *mut f32, apart: usize) {
+    // SAFETY: as for this function.
+    unsafe {
+        s.store(to, s.sub(w[0], w[2]));
+        s.store(to.add(apart), s.add(w[1], w[2]));
+        s.store(to.add(2 * apart), s.sub(w[2], w[1]));
+        s.store(to.add(3 * apart), s.sub(w[1], w[3]));
+    }
+}
+
+#[inline(always)]
+fn sums<S: Simd>(s: S, a: [S::V; 4], b: [S::V; 4]) -> [S::V; 4] {
+    [s.add(a[0], b[0]), s.add(a[1], b[1]), s.add(a[2], b[2]), s.add(a[3], b[3])]
+}
+
+#[inline(always)]
+fn differences<S: Simd>(s: S, a: [S::V; 4], b: [S::V; 4]) -> [S::V; 4] {
+    [s.sub(a[0], b[0]), s.sub(a[1], b[1]), s.sub(a[2], b[2]), s.sub(a[3], b[3])]
+}
+
+/// A part of the result: rows and columns count squares.
+struct Task {
+    image: usize,
+    row: usize,
+    column: usize,
+    size: [usize; 2],
+    blocks: Range<usize>,
+}
+
+/// A task with its operands.
+struct Work<'a> {
+    convolution: &'a Squares,
+    at: Task,
+    x: &'a [f32],
+    residual: Option<Shared>,
+    y: Shared,
+    scratch: &'a mut [f32],
+}
+
+impl Vectorised for Work<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        // SAFETY: tasks differ in image, place or outputs, so they write disjoint parts of y.
+        unsafe { self.convolution.task(s, &self.at, self.x, self.residual, self.y, self.scratch) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::convolution::tests::compare;
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn images_of_any_size_are_convolved(
+            (n, c, o) in (1usize..3, 1usize..40, 1usize..60), size in (1usize..24, 1usize..90),
+            pads in (0usize..4, 0usize..4, 0usize..4, 0usize..4), mode in 0usize..4,
+        ) {
+            let op = Convolution {
+                stride: vec![1; 2], dilation: vec![1; 2], pads: vec![(pads.0, pads.1), (pads.2, pads.3)],
+                pad_mode: [PadMode::Zeros, PadMode::Replicate, PadMode::Reflect, PadMode::Circular][mode], groups: 1,
+            };
+            let x = [n, c, size.0, size.1];
+            compare(&op, &x, &[o, c, 3, 3], |given, y| {
+                let squares = Squares::new(given.path, &op, &x, given.weight, Some(given.bias), given.y, given.finish);
+                // SAFETY: both are of the result's size.
+                unsafe { squares.run(given.x, Some(given.residual.as_ptr()), y) };
+            })?;
+        }
+
+        #[test]
+        fn every_square_is_in_a_task(batch in 1usize..3, channels in 1usize..600, outputs in 1usize..600, size in (1usize..300, 1usize..300)) {
+            for &path in Path::ALL {
+                let layout = Layout::new(path, batch, [channels, outputs], [size.0, size.1]);
+                let [rows, columns] = layout.tile;
+                prop_assert!(rows > 0 && columns > 0 && layout.part > 0 && layout.group > 0 && layout.group <= layout.part);
+                prop_assert!(layout.tasks * rows * columns >= batch * size.0.div_ceil(2) * size.1.div_ceil(2));
+                // register tiles take no more squares than need be, but for the last ones of a task
+                prop_assert!(layout.squares(path) <= 16 * path.lanes());
+            }
+        }
+    }
+
+    #[test]
+    fn taps_are_transformed_as_published() {
+        // the middle tap alone: the outer product of the middle column of G with itself
+        let mut taps = [0.0; 9];
+        taps[4] = 1.0;
+        let line = [0.0, 0.5, -0.5, 0.0];
+        let expected: Vec<f32> = (0..16).map(|i| line[i / 4] * line[i % 4]).collect();
+        assert_eq!(transformed(&taps)[..], expected[..]);
+    }
+}
