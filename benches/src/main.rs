@@ -15,6 +15,7 @@ mod memory;
 mod nearest;
 mod networks;
 mod peak;
+mod peers;
 mod record;
 mod scaling;
 mod starfm;
@@ -77,7 +78,7 @@ fn command() -> Command {
         )
         .subcommand(
             Command::new("networks")
-                .about("Fusion networks on one tile, and the same networks in onnxruntime")
+                .about("Fusion networks on one tile, and the same networks in onnxruntime and PyTorch")
                 .arg(number("size", "256", "Rows and columns of the tile"))
                 .arg(number("threads", "2", "Threads to compare with one"))
                 .arg(repeat.clone())
@@ -86,7 +87,7 @@ fn command() -> Command {
                     Arg::new("python")
                         .long("python")
                         .value_name("FILE")
-                        .help("A Python with numpy, onnx and onnxruntime, to compare with"),
+                        .help("A Python with numpy, onnx and onnxruntime (and torch and onnx2torch), to compare with"),
                 ),
         )
         .subcommand(
@@ -145,6 +146,15 @@ fn command() -> Command {
                 .hide(true)
                 .arg(Arg::new("job").required(true)),
         )
+        .subcommand(
+            Command::new("run-network")
+                .about("Runs one network once (used by the networks benchmark)")
+                .hide(true)
+                .arg(Arg::new("case").required(true))
+                .arg(Arg::new("weights").required(true).value_parser(value_parser!(std::path::PathBuf)))
+                .arg(Arg::new("size").required(true).value_parser(value_parser!(usize)))
+                .arg(Arg::new("threads").required(true).value_parser(value_parser!(usize))),
+        )
 }
 
 fn size(matches: &ArgMatches, name: &str) -> usize {
@@ -186,6 +196,11 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let Some((name, options)) = matches.subcommand() else { return Ok(()) };
     if name == "run-job" {
         return memory::run_job(options.get_one::<String>("job").map_or("", String::as_str));
+    }
+    if name == "run-network" {
+        let text = options.get_one::<String>("case").map_or("", String::as_str);
+        let weights = options.get_one::<std::path::PathBuf>("weights").cloned().unwrap_or_default();
+        return networks::run_once(text, &weights, size(options, "size"), size(options, "threads"));
     }
     let mut record = Record::begin();
     print!("{}", record.heading());

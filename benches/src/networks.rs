@@ -1,5 +1,5 @@
 //! Networks on one tile: seconds, operations per second beside what the processor could do, and what each family of operators costs;
-//! beside them, in the same run, the same network in onnxruntime.
+//! beside them, in the same run, the same network in onnxruntime and PyTorch.
 
 use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
@@ -10,11 +10,13 @@ use serde_json::{json, Value as Json};
 use stfusion_core::exec::Cancel;
 use stfusion_methods::blocks::simd::Path;
 use stfusion_nn::cpu::{Cost, Program};
-use stfusion_nn::{zoo, Tensor};
+use stfusion_nn::weights::Weight;
+use stfusion_nn::{zoo, Tensor, Tensors, Weights};
 
 use crate::clock::measure;
+use crate::peers::Peer;
 use crate::record::Section;
-use crate::{peak, Failure};
+use crate::{peak, peers, Failure};
 
 /// What is measured.
 struct Measured {
@@ -75,48 +77,6 @@ const NETWORKS: &[Measured] = &[
     Measured { size: Some(64), ..Measured::new("swinstfm", "SwinSTFM/tiny_b6_img64_dim8_hd8", SWIN_STFM) },
 ];
 
-/// Times a model in onnxruntime: arguments are the model, threads, runs, the inputs' names and lengths, the weights' names and lengths
-/// where they shall have others than in the file, and pairs of an old and a new width for weights of other names.
-const ONNXRUNTIME: &str = r#"
-import json, sys, time
-import numpy, onnx, onnxruntime
-model, threads, runs, shapes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
-wider, widths = json.loads(sys.argv[5]), dict(json.loads(sys.argv[6]))
-generator = numpy.random.default_rng(1)
-clock = time.process_time if threads == 1 else time.perf_counter
-m = onnx.load(model)
-fixed = {}
-for value in m.graph.input:
-    fixed[tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)] = shapes[value.name]
-    for axis, length in zip(value.type.tensor_type.shape.dim, shapes[value.name]):
-        axis.dim_value = length
-for value in m.graph.output:
-    value.type.tensor_type.ClearField("shape")
-del m.graph.value_info[:]
-for weight in m.graph.initializer if wider else []:
-    lengths = wider.get(weight.name.removeprefix("m."))
-    if lengths is None:
-        lengths = [widths.get(n, n) for n in weight.dims[:2]] + list(weight.dims[2:])
-    values = generator.uniform(-0.1, 0.1, lengths).astype(numpy.float32)
-    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
-# exports reshape to the input's shape as a constant
-for node in m.graph.node:
-    if node.op_type == "Constant" and node.attribute[0].name == "value":
-        lengths = tuple(onnx.numpy_helper.to_array(node.attribute[0].t).reshape(-1).tolist())
-        if lengths in fixed:
-            node.attribute[0].t.CopyFrom(onnx.numpy_helper.from_array(numpy.array(fixed[lengths], dtype=numpy.int64)))
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-session = onnxruntime.InferenceSession(m.SerializeToString(), options, providers=["CPUExecutionProvider"])
-images = {name: generator.random(shape, dtype=numpy.float32) * 0.5 for name, shape in shapes.items()}
-best = float("inf")
-for _ in range(runs + 1):
-    start = clock()
-    session.run(None, images)
-    best = min(best, clock() - start)
-print(best)
-"#;
-
 /// What the benchmark is asked for.
 pub struct Options<'a> {
     /// Rows and columns of the tile.
@@ -125,7 +85,7 @@ pub struct Options<'a> {
     pub threads: usize,
     /// Runs of which the fastest counts.
     pub repeat: usize,
-    /// A Python with numpy, onnx and onnxruntime.
+    /// A Python with numpy, onnx and onnxruntime, and PyTorch and onnx2torch where that shall be compared with.
     pub python: Option<&'a str>,
     /// One network alone.
     pub only: Option<&'a str>,
@@ -172,18 +132,67 @@ fn shapes(meta: &Json, size: usize) -> BTreeMap<String, Vec<usize>> {
     all.clone().into_iter().map(scaled).collect()
 }
 
-fn onnxruntime(python: &str, model: &FilePath, threads: usize, runs: usize, described: [&Json; 3]) -> Result<f64, Failure> {
-    let output = Command::new(python)
-        .args(["-c", ONNXRUNTIME])
-        .arg(model)
-        .args([threads.to_string(), runs.to_string()])
-        .args(described.map(Json::to_string))
-        .output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().map_err(|_| {
-        let told = String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or_default().to_string();
-        format!("{python} cannot time {}: {told}", model.display()).into()
-    })
+/// The inputs by their names in the zoo.
+fn images<'a>(shapes: &'a BTreeMap<String, Vec<usize>>, names: &'a [(&str, &str)]) -> Vec<(&'a str, Vec<usize>)> {
+    let known = |name: &'a String| names.iter().find(|n| n.0 == name).map_or(name.as_str(), |n| n.1);
+    shapes.iter().map(|(name, shape)| (known(name), shape.clone())).collect()
+}
+
+fn golden() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden")
+}
+
+fn described(case: &str) -> Result<Json, Failure> {
+    let text = std::fs::read_to_string(golden().join("networks").join(case).with_extension("json"))?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+fn program(network: &str, weights: &dyn Tensors, images: &[(&str, Vec<usize>)]) -> Result<Program, Failure> {
+    let network = zoo::network(network).ok_or_else(|| format!("there is no network {network}"))?;
+    Ok(Program::compile(&network.graph(weights, images, &BTreeMap::new())?, Path::from_environment().0)?)
+}
+
+fn inputs(program: &Program) -> Result<Vec<Tensor>, Failure> {
+    let graph = program.graph();
+    graph.inputs().iter().map(|p| noise(graph.shape(p.value), 0.0, 0.5, 7)).collect()
+}
+
+/// Peak memory of this process in MiB, as far as the system tells it.
+fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib / 1024.0)
+}
+
+/// What `stfusion-bench run-network` does, in a process of its own: reads a weights file, prepares the network of `case` for a tile of
+/// `size` rows and columns, runs it once, and prints the seconds until it was ready and the memory it needed, as JSON.
+///
+/// # Errors
+/// There is no such case, or its network cannot be built or run.
+pub fn run_once(case: &str, weights: &FilePath, size: usize, threads: usize) -> Result<(), Failure> {
+    let measured = NETWORKS.iter().find(|n| n.case == case).ok_or_else(|| format!("there is no case {case}"))?;
+    let shapes = shapes(&described(case)?, size);
+    let before = peak_mib();
+    let (program, start) = measure(|| -> Result<Program, Failure> {
+        program(measured.network, &Weights::read(weights)?, &images(&shapes, measured.names))
+    });
+    let program = program?;
+    let inputs = inputs(&program)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    pool.install(|| program.run(&inputs, &Cancel::new()))?;
+    let needed = peak_mib().zip(before).map(|(peak, before)| peak - before);
+    println!("{}", json!({ "seconds": start.cpu, "MiB": needed }));
+    Ok(())
+}
+
+/// Runs this program as `stfusion-bench run-network`.
+fn in_child(case: &str, weights: &FilePath, size: usize, threads: usize) -> Result<Json, Failure> {
+    let mut child = Command::new(std::env::current_exe()?);
+    let output = child.args(["run-network", case]).arg(weights).args([size, threads].map(|n| n.to_string())).output()?;
+    if !output.status.success() {
+        return Err(format!("{case}: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// The tables of `stfusion-bench networks`: all of them, and the families of each.
@@ -197,38 +206,37 @@ pub fn sections(options: &Options<'_>) -> Result<Vec<Section>, Failure> {
     let title = format!("{size}x{size} tile, six bands, default widths; {path}, peak of one thread {peak:.1} GFLOP/s");
     let mut times = Section::new("networks", title);
     let mut families = Section::new("families", "what each family of operators costs, one thread");
-    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/golden");
-    if !golden.is_dir() {
+    if !golden().is_dir() {
         times.remark("SKIP: the widths are those of the reference cases, and ../shared/golden is not there.");
         return Ok(vec![times]);
     }
+    let (folder, mut missing) = (tempfile::tempdir()?, false);
+    let (written, file) = (folder.path().join("model.onnx"), folder.path().join("weights.safetensors"));
     for Measured { network: id, case, names, model, size: fixed } in NETWORKS {
         if only.is_some_and(|only| only != *id) {
             continue;
         }
         let size = fixed.unwrap_or(size);
-        let text = std::fs::read_to_string(golden.join("networks").join(case).with_extension("json"))?;
-        let meta: Json = serde_json::from_str(&text)?;
+        let meta = described(case)?;
         let weights = weights(&meta)?;
         let shapes = shapes(&meta, size);
-        let known = |name: &String| names.iter().find(|n| n.0 == name).map_or(name.as_str(), |n| n.1).to_string();
-        let images: Vec<(String, Vec<usize>)> = shapes.iter().map(|(n, s)| (known(n), s.clone())).collect();
-        let images: Vec<(&str, Vec<usize>)> = images.iter().map(|(n, s)| (n.as_str(), s.clone())).collect();
-        let network = zoo::network(id).ok_or_else(|| format!("there is no network {id}"))?;
-        let (program, setup) = measure(|| -> Result<Program, Failure> {
-            Ok(Program::compile(&network.graph(&weights, &images, &BTreeMap::new())?, path)?)
-        });
-        let program = program?;
-        let graph = program.graph();
-        let inputs: Vec<Tensor> =
-            graph.inputs().iter().map(|p| noise(graph.shape(p.value), 0.0, 0.5, 7)).collect::<Result<_, _>>()?;
-        let file = |case: &str| golden.join("onnx").join(format!("{}.onnx", case.replace('/', "__")));
+        let program = program(id, &weights, &images(&shapes, names))?;
+        let (graph, inputs) = (program.graph(), inputs(&program)?);
+        let mut to_write = Weights::new(*case);
+        weights.iter().for_each(|(name, t)| to_write.insert(name, Weight::new((**t).clone())));
+        to_write.write(&file)?;
+        drop(to_write);
+        let exported = |case: &str| golden().join("onnx").join(format!("{}.onnx", case.replace('/', "__")));
         let own = weights.iter().map(|(name, t)| (name.clone(), json!(t.shape()))).collect();
         let model = match model {
-            Model::Own => Some((file(case), json!({}), json!([]))),
-            Model::Wider { case, widths } => Some((file(case), Json::Object(own), json!(widths))),
+            Model::Own => Some((exported(case), json!({}), json!([]))),
+            Model::Wider { case, widths } => Some((exported(case), Json::Object(own), json!(widths))),
             Model::Missing => None,
         };
+        let peers = python.zip(model);
+        if let Some((python, (model, wider, widths))) = &peers {
+            peers::write_model(python, model, &written, [&json!(shapes), wider, widths])?;
+        }
         for threads in if threads > 1 { vec![1, threads] } else { vec![1] } {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
             let cancel = Cancel::new();
@@ -244,17 +252,29 @@ pub fn sections(options: &Options<'_>) -> Result<Vec<Section>, Failure> {
             }
             let Some((seconds, costs)) = best else { continue };
             let gflops = 2e-9 * graph.multiply_adds() as f64 / seconds;
-            let theirs = python
-                .zip(model.as_ref())
-                .map(|(p, (file, wider, widths))| onnxruntime(p, file, threads, repeat, [&json!(shapes), wider, widths]))
-                .transpose()?;
+            let needed = in_child(case, &file, size, threads)?;
             let mut row = json!({
                 "network": case, "size": size, "threads": threads, "GMAC": graph.multiply_adds() as f64 * 1e-9, "seconds": seconds,
-                "GFLOP/s": gflops, "of peak": gflops / peak / threads as f64, "arena MiB": program.arena_bytes() >> 20, "setup s": setup.wall,
+                "GFLOP/s": gflops, "of peak": gflops / peak / threads as f64, "ready_s": needed["seconds"],
+                "arena_MiB": program.arena_bytes() >> 20, "MiB": needed["MiB"],
             });
-            if let Some(theirs) = theirs {
-                row["onnxruntime s"] = json!(theirs);
-                row["times as fast"] = json!(theirs / seconds);
+            let columns = [
+                (Peer::Onnxruntime, ["onnxruntime_s", "x_onnxruntime", "onnxruntime_MiB"]),
+                (Peer::Pytorch, ["PyTorch_s", "x_PyTorch", "PyTorch_MiB"]),
+            ];
+            for (peer, [time, ratio, memory]) in columns {
+                let Some((python, _)) = &peers else { continue };
+                match peers::measure(peer, python, &written, threads, repeat) {
+                    Ok(Some(theirs)) => {
+                        row[time] = json!(theirs.seconds);
+                        row[ratio] = json!(theirs.seconds / seconds);
+                        row[memory] = json!(theirs.mib);
+                    }
+                    Ok(None) => missing = true,
+                    // onnx2torch does not know every operator
+                    Err(e) if peer == Peer::Pytorch => times.remark(format!("PyTorch, {case}: {e}")),
+                    Err(e) => return Err(e),
+                }
             }
             times.row(row);
             if threads == 1 {
@@ -271,6 +291,10 @@ pub fn sections(options: &Options<'_>) -> Result<Vec<Section>, Failure> {
         }
     }
     times.remark("onnxruntime runs MLFF-GAN's narrow export with weights of the default widths; SwinSTFM was exported for a small tile only.");
+    if missing {
+        times.remark("PyTorch is left out: the Python has not both torch and onnx2torch.");
+    }
+    times.remark("ready_s: CPU seconds until weights are read, checked and prepared. MiB: peak memory of a process that reads the weights and runs the network once, less what it had before; of onnxruntime and PyTorch too.");
     times.remark("Seconds of one thread are CPU seconds, those of more wall-clock seconds; of onnxruntime too.");
     Ok(vec![times, families])
 }
