@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use crate::Failure;
 
 const WRITE_MODEL: &str = include_str!("peers/write_model.py");
+const RUN_MODEL: &str = include_str!("peers/run_model.py");
 
 /// A program that runs models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +28,11 @@ pub struct Needed {
     pub mib: f64,
 }
 
-fn run(python: &str, script: &str, model: &Path, arguments: &[String]) -> Result<String, Failure> {
-    let output = Command::new(python).args(["-c", script]).arg(model).args(arguments).output()?;
+fn run(python: &str, script: &str, arguments: &[String]) -> Result<String, Failure> {
+    let output = Command::new(python).args(["-c", script]).args(arguments).output()?;
     if !output.status.success() {
         let told = String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or_default().to_string();
-        return Err(format!("{python} cannot run {}: {told}", model.display()).into());
+        return Err(format!("{python}: {told}").into());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -41,9 +42,9 @@ fn run(python: &str, script: &str, model: &Path, arguments: &[String]) -> Result
 /// # Errors
 /// The Python has no onnx, or the model cannot be read.
 pub fn write_model(python: &str, model: &Path, written: &Path, described: [&Json; 3]) -> Result<(), Failure> {
-    let mut arguments = vec![written.display().to_string()];
+    let mut arguments = [model, written].map(|p| p.display().to_string()).to_vec();
     arguments.extend(described.map(Json::to_string));
-    run(python, WRITE_MODEL, model, &arguments).map(|_| ())
+    run(python, WRITE_MODEL, &arguments).map(|_| ())
 }
 
 /// Runs a model so often and once more; nothing where the Python does not have the program.
@@ -51,10 +52,11 @@ pub fn write_model(python: &str, model: &Path, written: &Path, described: [&Json
 /// # Errors
 /// The program fails.
 pub fn measure(peer: Peer, python: &str, model: &Path, threads: usize, runs: usize) -> Result<Option<Needed>, Failure> {
-    let script = match peer {
-        Peer::Onnxruntime => include_str!("peers/run_onnxruntime.py"),
-        Peer::Pytorch => include_str!("peers/run_pytorch.py"),
+    let name = match peer {
+        Peer::Onnxruntime => "onnxruntime",
+        Peer::Pytorch => "pytorch",
     };
-    let told: Json = serde_json::from_str(&run(python, script, model, &[threads.to_string(), runs.to_string()])?)?;
+    let arguments = [name.to_string(), model.display().to_string(), threads.to_string(), runs.to_string()];
+    let told: Json = serde_json::from_str(&run(python, RUN_MODEL, &arguments)?)?;
     Ok(told["seconds"].as_f64().zip(told["MiB"].as_f64()).map(|(seconds, mib)| Needed { seconds, mib }))
 }
