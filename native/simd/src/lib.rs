@@ -62,7 +62,7 @@ pub trait Simd: Copy {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// The smaller of `a` and `b`, neither of which is `NaN`.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
-    /// The larger of `a` and `b`, neither of which is `NaN`.
+    /// The larger of `a` and `b`; `b` where either is `NaN`.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// `|a|`.
     fn abs(self, a: Self::V) -> Self::V;
@@ -158,7 +158,7 @@ mod tests {
         ]
     }
 
-    /// Lanes in turn, and parted again.
+    /// Lanes in turn, and parted again; what becomes of NaN.
     fn shuffled<X: Simd>(x: X) {
         let numbers: [f32; 32] = std::array::from_fn(|i| i as f32);
         let mut got = [0.0f32; 32];
@@ -171,6 +171,10 @@ mod tests {
             x.store(got[w..].as_mut_ptr(), high);
             let expected: Vec<f32> = (0..2 * w).map(|i| numbers[i % 2 * w + i / 2]).collect();
             assert_eq!(got[..2 * w], expected[..]);
+            x.store(got.as_mut_ptr(), x.max(a, x.splat(f32::NAN)));
+            assert!(got[..w].iter().all(|v| v.is_nan()));
+            x.store(got.as_mut_ptr(), x.max(x.splat(f32::NAN), b));
+            assert_eq!(got[..w], numbers[w..2 * w]);
             let [even, odd] = x.parted(low, high);
             x.store(got.as_mut_ptr(), even);
             x.store(got[w..].as_mut_ptr(), odd);
@@ -179,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_are_interleaved_and_parted() {
+    fn lanes_are_interleaved_and_parted_and_the_second_number_wins_over_nan() {
         shuffled(Portable);
         shuffled(Baseline);
         #[cfg(target_arch = "x86_64")]

@@ -225,7 +225,7 @@ impl Normalised {
                     None => (0..self.set).for_each(|j| *y.add(j) = (*x.add(j) - mean) * factor),
                     Some((scale, shift)) if self.run == 1 => {
                         if x == y.cast_const() {
-                            // where both are the same, the compiler may know
+                            // one slice: the compiler need not ask whether two overlap
                             let values = std::slice::from_raw_parts_mut(y, self.set);
                             for ((v, scale), shift) in values.iter_mut().zip(scale).zip(shift) {
                                 *v = (*v - mean) * factor * scale + shift;
@@ -443,4 +443,27 @@ fn power<S: Simd>(s: S, x: S::V) -> S::V {
     let p = s.mul_add(p, r, s.splat(0.5));
     let y = s.add(s.mul_add(p, s.mul(r, r), r), s.splat(1.0));
     s.select(s.less(x, lowest), s.splat(0.0), s.mul(y, s.power_of_two(n)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_masked_has_no_share_and_nan_spoils_its_line() {
+        const N: usize = 21;
+        let mut x = vec![1.0f32; 3 * N];
+        x[5] = f32::NEG_INFINITY;
+        x[20] = -200.0;
+        x[N + 20] = f32::NAN;
+        for &path in Path::ALL.iter().filter(|p| p.is_available()) {
+            let mut y = x.clone();
+            // SAFETY: both are the same memory of three lines.
+            unsafe { Soft { path, log: false, along: N, inner: 1 }.run(y.as_ptr(), y.len(), Shared(y.as_mut_ptr())) };
+            let expected = |i: usize| if i == 5 || i == 20 { 0.0 } else { 1.0 / 19.0 };
+            assert!((0..N).all(|i| (y[i] - expected(i)).abs() < 1e-8), "{path}: {y:?}");
+            assert!(y[N..2 * N].iter().all(|v| v.is_nan()), "{path}: {y:?}");
+            assert!(y[2 * N..].iter().all(|v| (v - 1.0 / 21.0).abs() < 1e-8), "{path}: {y:?}");
+        }
+    }
 }

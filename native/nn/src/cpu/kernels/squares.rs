@@ -269,10 +269,13 @@ impl Squares {
                     // the same row two channels on
                     ahead(from.as_ptr().wrapping_add(2 * height * width).wrapping_offset(left), needed);
                     let inside = usize::try_from(left).ok().and_then(|left| from.get(left..left + needed));
-                    let from = inside.unwrap_or_else(|| {
-                        padded(self.mode, from, left, &mut wide[..needed]);
-                        &wide[..needed]
-                    });
+                    let from = match inside {
+                        Some(from) => from,
+                        None => {
+                            padded(self.mode, from, left, &mut wide[..needed]);
+                            &wide[..needed]
+                        }
+                    };
                     let (even, odd) = to.split_at_mut(line);
                     let mut i = 0;
                     while 2 * (i + S::WIDTH) <= needed {
