@@ -29,6 +29,31 @@ pub struct DeviceInfo {
     pub driver: (u32, u32),
 }
 
+impl DeviceInfo {
+    /// How people choose it: `cuda:0`.
+    pub fn id(&self) -> String {
+        format!("cuda:{}", self.index)
+    }
+}
+
+/// `cuda:0 NVIDIA H100`.
+impl std::fmt::Display for DeviceInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cuda:{} {}", self.index, self.name)
+    }
+}
+
+/// What a device can do at best, by its own clocks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DeviceLimits {
+    /// Clock of the multiprocessors, in Hz.
+    pub clock_hz: f64,
+    /// Instructions of a warp (32 threads) that the whole device issues in a second.
+    pub issues_per_second: f64,
+    /// Bytes that its memory moves in a second.
+    pub memory_bytes_per_second: f64,
+}
+
 /// Memory on a device, given back to the pool of its device when dropped. Its contents are undefined until written.
 #[derive(Debug)]
 pub struct Buffer {
@@ -109,6 +134,17 @@ pub trait Device: Send + Sync {
     /// What it is.
     fn info(&self) -> &DeviceInfo;
 
+    /// Memory that is free now, in bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`](crate::ErrorKind::Device).
+    fn free_bytes(&self) -> Result<u64>;
+
+    /// What it can do at best, for benchmarks; `None` where that is not known.
+    fn limits(&self) -> Option<DeviceLimits> {
+        None
+    }
+
     /// A new queue on the device.
     ///
     /// # Errors
@@ -148,6 +184,12 @@ pub trait Queue: Send {
     /// # Errors
     /// Those of the device; also when the kernel does not exist, or the arguments or the shared memory do not fit it.
     fn launch(&mut self, kernel: Kernel, launch: Launch, arguments: &[Arg<'_>]) -> Result<()>;
+
+    /// Runs a kernel as [`Queue::launch`] does, waits for it, and returns the seconds that it took by the clock of the device.
+    ///
+    /// # Errors
+    /// Those of the device, of everything queued before, and of [`Queue::launch`].
+    fn timed_launch(&mut self, kernel: Kernel, launch: Launch, arguments: &[Arg<'_>]) -> Result<f64>;
 
     /// Waits for everything queued and copies the buffer from `at` bytes after its start to `to`.
     ///

@@ -70,7 +70,7 @@ pub fn compiled(root: &Path, tools: &Tools) -> Result<Vec<Generated>> {
     let mut files = Vec::new();
     let mut modules = serde_json::Map::new();
     let mut table = String::from(TABLE_HEAD);
-    let mut code = format!("// Written by `{COMMAND}`; do not edit.\nuse super::{{KernelFacts, Module, Target}};\n\n/// Every module of `cuda/`, compiled.\npub static ALL: &[Module] = &[\n");
+    let mut code = format!("// Written by `{COMMAND}`; do not edit.\nuse super::{{KernelFacts, Module, Target}};\n\n/// Every module of `cuda/`, compiled.\n#[rustfmt::skip]\npub static ALL: &[Module] = &[\n");
     for source in sources.iter().filter(|s| s.is_module()) {
         let included = sources::included(source, &sources)?;
         let mut hashes = BTreeMap::new();
