@@ -3,6 +3,7 @@
 //! Part of the library so that the tests of other crates and the benchmarks can use the same problems; no method calls it.
 
 use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3};
+use stfusion_core::device::Device;
 use stfusion_core::memory::{MemoryPair, MemoryScene};
 use stfusion_core::method::{Layer, Method, PairTile, Request, Scene, SupportOut, TileIn, TileOut};
 use stfusion_core::param::Values;
@@ -168,12 +169,35 @@ pub fn predict_scene(
     tile: (usize, usize),
     support: bool,
 ) -> Result<Prediction> {
+    predict_on(None, method, values, scene, tile, support)
+}
+
+/// As [`predict_scene`], on a GPU when one is given. The method must have a GPU version.
+///
+/// # Errors
+/// Those of the method, of reading and of the device.
+pub fn predict_on(
+    device: Option<&dyn Device>,
+    method: &dyn Method,
+    values: &Values,
+    scene: &dyn Scene,
+    tile: (usize, usize),
+    support: bool,
+) -> Result<Prediction> {
     let cancel = Cancel::new();
     let exec = Exec::quiet(&cancel);
     let info = scene.info();
     let plan = method.plan(&Request { values, scene: info })?;
     let halo = plan.cost().halo_px;
     let prepared = plan.prepare(scene, &exec)?;
+    let mut on_device = match device {
+        Some(device) => {
+            let mut queue = device.queue()?;
+            let tiles = prepared.on_device(queue.as_mut())?;
+            Some((tiles, queue))
+        }
+        None => None,
+    };
     let (bands, rows, cols) = (info.bands, info.rows, info.cols);
     let mut image = Array3::from_elem((bands, rows, cols), f32::NAN);
     let mut layers = support.then(|| (Array2::from_elem((rows, cols), f32::NAN), Array2::from_elem((rows, cols), f32::NAN)));
@@ -224,7 +248,10 @@ pub fn predict_scene(
                 fallback: part_fallback.view_mut(),
             }),
         };
-        prepared.run(&input, &mut output, &exec)?;
+        match &mut on_device {
+            Some((tiles, queue)) => tiles.run(&input, &mut output, queue.as_mut(), &exec)?,
+            None => prepared.run(&input, &mut output, &exec)?,
+        }
         let (r, c) = (region.row..region.row + region.rows, region.col..region.col + region.cols);
         image.slice_mut(s![.., r.clone(), c.clone()]).assign(&part);
         if let (Some((n, v)), Some((pn, pv))) = (&mut layers, &part_support) {

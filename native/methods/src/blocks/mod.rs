@@ -20,6 +20,7 @@ pub mod keys;
 pub mod linear_system;
 pub mod nearest;
 pub mod objects;
+pub mod on_device;
 pub mod pair_order;
 pub mod pair_weights;
 pub mod passes;

@@ -5,12 +5,15 @@
 //! A prediction outside the range becomes the fine value plus the coarse change, within the range.
 
 use ndarray::{s, Array2, Array3, ArrayView2};
-use stfusion_core::method::{Fallback, PairTile, TileIn, TileOut};
+use stfusion_core::device::{Buffer, Queue};
+use stfusion_core::method::{DeviceCost, DeviceTiles, Fallback, PairTile, TileIn, TileOut};
 use stfusion_core::{choices, Error, ErrorKind, Exec, Region, Result};
 
 use super::box_sums::{self, RimmedPlane};
 use super::coarse_grid::CoarseGrid;
+use super::nearest::cuda::{self as nearest_on_device, PlaneRule};
 use super::nearest::{weighted_means, DistanceLaw, Plane, Planes, Sample, Search, Term, Tolerance, Window};
+use super::on_device::{buffer_of, room_for};
 use super::statistics::Moments;
 
 choices! {
@@ -98,6 +101,50 @@ pub struct SimilarChanges {
     pub scene: (usize, usize),
 }
 
+/// The search on a device, with the weights of its positions.
+pub struct OnDevice {
+    search: nearest_on_device::OnDevice,
+    nearness: Buffer,
+}
+
+/// Where similar pixels are searched and changes averaged.
+pub enum Place<'a> {
+    /// On the CPU.
+    Cpu,
+    /// On the device of a queue.
+    Device(&'a OnDevice, &'a mut dyn Queue),
+}
+
+/// Computes a tile, averaging at a place.
+pub type RunAt<J> = fn(&J, &TileIn<'_>, &mut TileOut<'_>, &Exec<'_>, &mut Place<'_>) -> Result<()>;
+
+/// Tiles of a method that averages changes on a device, and does everything else on the CPU.
+pub struct TilesOnDevice<'a, J> {
+    /// The job.
+    pub job: &'a J,
+    /// Its search on the device.
+    pub similar: OnDevice,
+    /// Computes a tile.
+    pub run: RunAt<J>,
+}
+
+impl<J: Send + Sync> DeviceTiles for TilesOnDevice<'_, J> {
+    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, queue: &mut dyn Queue, exec: &Exec<'_>) -> Result<()> {
+        (self.run)(self.job, tile, out, exec, &mut Place::Device(&self.similar, queue))
+    }
+}
+
+/// What averaging costs on a device: images of `bands` bands, `most` similar pixels of windows with `half` pixels on each side.
+pub fn device_cost(bands: usize, most: usize, half: usize) -> DeviceCost {
+    // fine values and labels, changes, usable pixels, means
+    let planes = (bands + 1) + bands + 1 + bands;
+    DeviceCost {
+        bytes_per_px: 4 * planes + nearest_on_device::bytes_per_px(bands + 1, most),
+        fixed_bytes: (bands + 1) * size_of::<PlaneRule>(),
+        prepared_bytes: nearest_on_device::bytes(half) + 4 * (2 * half + 1).pow(2),
+    }
+}
+
 /// What is known of a pair beside the changes of a tile.
 #[derive(Debug, Clone, Copy)]
 pub struct PairFacts<'a> {
@@ -149,98 +196,199 @@ impl SimilarChanges {
         self.grid.cells_under(tile.region.grown(self.search.window().half(), self.scene.0, self.scene.1))
     }
 
+    /// Puts the search on the device of `queue`.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn on_device(&self, queue: &mut dyn Queue) -> Result<OnDevice> {
+        let nearness = buffer_of(queue, &self.nearness())?;
+        Ok(OnDevice { search: nearest_on_device::OnDevice::new(&self.search, false, queue)?, nearness })
+    }
+
+    /// Weight of the distance at every position of the window.
+    fn nearness(&self) -> Vec<f32> {
+        self.search.window().table(|d| (1.0 / (1.0 + d / self.half_weight_px)) as f32)
+    }
+
     /// Averages the changes over similar pixels and adds them to the fine image. `labels` covers the padded tile; `trouble(band, label, cell)`
     /// says why the change of a pixel leaves the rule.
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`].
+    /// [`ErrorKind::Cancelled`], and those of the device.
     pub fn predict(
         &self,
         facts: PairFacts<'_>,
         (tile, pair): (&TileIn<'_>, &PairTile<'_>),
         (changes, labels): (&Changes, ArrayView2<'_, u16>),
         trouble: impl Fn(usize, u16, (usize, usize)) -> Fallback,
-        out: &mut TileOut<'_>,
+        (out, place): (&mut TileOut<'_>, &mut Place<'_>),
         exec: &Exec<'_>,
     ) -> Result<()> {
-        let (bands, rows, cols) = pair.fine.dim();
-        let window = self.search.window();
-        let half = window.half();
+        let (bands, _, cols) = pair.fine.dim();
+        let half = self.search.window().half();
         let region = inside(tile, tile.region);
         let fine = pair.fine.to_slice().ok_or_else(|| Error::internal("a tile is not contiguous"))?;
+        let pixels = fine.len() / bands;
+        let class_plane: Vec<f32> = if self.same_class { labels.iter().map(|l| f32::from(*l)).collect() } else { Vec::new() };
+        let valid_counts = out.support.is_some().then(|| valid_counts(&changes.usable, region, half, exec)).transpose()?;
+        // predicts the pixel (row, col) of the padded tile from the mean changes of `count` similar pixels
+        let finish = |(row, col): (usize, usize), count: usize, means: &[f32]| {
+            let at = row * cols + col;
+            let scene = (tile.padded.row + row, tile.padded.col + col);
+            let cell = (scene.0 / self.grid.scale, scene.1 / self.grid.scale);
+            let to = (row - region.row, col - region.col);
+            let mut predicts = false;
+            let mut fallback = if count == 0 { Fallback::FewSimilar } else { Fallback::None };
+            for band in 0..bands {
+                let (value, coarse_change) = (fine[band * pixels + at], facts.coarse_changes[(band, cell.0, cell.1)]);
+                let own = changes.values[(band, row, col)];
+                let change = if !means[band].is_nan() {
+                    means[band]
+                } else if !own.is_nan() {
+                    own
+                } else {
+                    coarse_change
+                };
+                // a cell without coarse values is not predicted from its neighbours
+                let mut predicted = if coarse_change.is_nan() { f32::NAN } else { value + change };
+                if f64::from(predicted) < self.range.0 || f64::from(predicted) > self.range.1 {
+                    predicted = (f64::from(value) + f64::from(coarse_change)).max(self.range.0).min(self.range.1) as f32;
+                    fallback = fallback.max(Fallback::OutOfRange);
+                }
+                let predicted = if predicted.is_finite() { predicted } else { f32::NAN };
+                out.image[(band, to.0, to.1)] = predicted;
+                predicts |= !predicted.is_nan();
+                fallback = fallback.max(trouble(band, labels[(row, col)], cell));
+            }
+            let Some(support) = &mut out.support else { return };
+            let used = self.pairs as f32;
+            let side = |i: usize, n: usize| (i + half + 1).min(n) - i.saturating_sub(half);
+            let all = side(scene.0, self.scene.0) * side(scene.1, self.scene.1);
+            let valid = valid_counts.as_ref().map_or(0, |counts| counts[to.0 * region.cols + to.1]);
+            support.valid_fraction[to] += valid as f32 / all as f32 / used;
+            if predicts {
+                support.similar_pixels[to] += count as f32;
+                fallback.mark(&mut support.fallback[to]);
+            }
+        };
+        let images = Compared { fine, class_plane: &class_plane, tolerances: facts.tolerances, changes, region };
+        match place {
+            Place::Cpu => self.average(images, exec, finish),
+            Place::Device(on_device, queue) => self.average_on_device(images, on_device, &mut **queue, exec, finish),
+        }
+    }
+
+    /// Calls `of` with every pixel of the region, the number of its similar pixels, and their mean change in every band.
+    fn average(&self, images: Compared<'_>, exec: &Exec<'_>, mut of: impl FnMut((usize, usize), usize, &[f32])) -> Result<()> {
+        let Compared { fine, class_plane, changes, region, .. } = images;
+        let (bands, rows, cols) = changes.values.dim();
         let pixels = rows * cols;
         let factors: Vec<f32> =
             if self.relative { fine.iter().map(|v| 1.0 / (v.abs() + SMALLEST_VALUE)).collect() } else { Vec::new() };
-        let class_plane: Vec<f32> = if self.same_class { labels.iter().map(|l| f32::from(*l)).collect() } else { Vec::new() };
         let mut compared: Vec<Plane<'_>> = (0..bands)
             .map(|band| Plane {
                 values: &fine[band * pixels..(band + 1) * pixels],
                 factor: self.relative.then(|| Term::PerPixel(&factors[band * pixels..(band + 1) * pixels])),
-                tolerance: facts.tolerances.map(|t| Tolerance::Below(Term::Constant(t[band]))),
+                tolerance: images.tolerances.map(|t| Tolerance::Below(Term::Constant(t[band]))),
             })
             .collect();
         if self.same_class {
-            let only_own = Some(Tolerance::Below(Term::Constant(0.5)));
-            compared.push(Plane { values: &class_plane, factor: Some(Term::Constant(0.0)), tolerance: only_own });
+            let only_own = Some(Tolerance::Below(Term::Constant(ONE_CLASS)));
+            compared.push(Plane { values: class_plane, factor: Some(Term::Constant(0.0)), tolerance: only_own });
         }
         let usable = changes.usable.as_slice().unwrap_or_default();
         let planes = Planes { rows, cols, compared, required: vec![usable] };
         let change_planes: Vec<&[f32]> = changes.values.outer_iter().filter_map(|band| band.to_slice()).collect();
 
-        let steps = window.steps(cols);
-        let nearness = window.table(|d| (1.0 / (1.0 + d / self.half_weight_px)) as f32);
-        let by_difference = self.weight == SimilarityWeight::DistanceAndDifference;
+        let steps = self.search.window().steps(cols);
+        let nearness = self.nearness();
         let weight = |sample: Sample| {
             let undone = |law: &DistanceLaw| sample.key() / law.factors[sample.position()] - law.added;
             let difference = self.law.as_ref().map_or(sample.key(), undone);
-            nearness[sample.position()] * if by_difference { 1.0 / (difference + 1.0) } else { 1.0 }
+            nearness[sample.position()] * if self.by_difference() { 1.0 / (difference + 1.0) } else { 1.0 }
         };
-        let valid_counts = out.support.is_some().then(|| valid_counts(&changes.usable, region, half, exec)).transpose()?;
         let mut means = vec![0.0f32; bands];
         self.search.each(&planes, region, exec.cancel, |chosen| {
-            let row = chosen.row;
             for (col, samples) in chosen.iter() {
-                let at = row * cols + col;
-                let scene = (tile.padded.row + row, tile.padded.col + col);
-                let cell = (scene.0 / self.grid.scale, scene.1 / self.grid.scale);
-                let to = (row - region.row, col - region.col);
-                weighted_means(samples, at, &steps, weight, &change_planes, &mut means);
-                let mut predicts = false;
-                let mut fallback = if samples.is_empty() { Fallback::FewSimilar } else { Fallback::None };
-                for band in 0..bands {
-                    let (value, coarse_change) = (fine[band * pixels + at], facts.coarse_changes[(band, cell.0, cell.1)]);
-                    let own = change_planes[band][at];
-                    let change = if !means[band].is_nan() {
-                        means[band]
-                    } else if !own.is_nan() {
-                        own
-                    } else {
-                        coarse_change
-                    };
-                    // a cell without coarse values is not predicted from its neighbours
-                    let mut predicted = if coarse_change.is_nan() { f32::NAN } else { value + change };
-                    if f64::from(predicted) < self.range.0 || f64::from(predicted) > self.range.1 {
-                        predicted = (f64::from(value) + f64::from(coarse_change)).max(self.range.0).min(self.range.1) as f32;
-                        fallback = fallback.max(Fallback::OutOfRange);
-                    }
-                    let predicted = if predicted.is_finite() { predicted } else { f32::NAN };
-                    out.image[(band, to.0, to.1)] = predicted;
-                    predicts |= !predicted.is_nan();
-                    fallback = fallback.max(trouble(band, labels[(row, col)], cell));
-                }
-                let Some(support) = &mut out.support else { continue };
-                let used = self.pairs as f32;
-                let side = |i: usize, n: usize| (i + half + 1).min(n) - i.saturating_sub(half);
-                let all = side(scene.0, self.scene.0) * side(scene.1, self.scene.1);
-                let valid = valid_counts.as_ref().map_or(0, |counts| counts[to.0 * region.cols + to.1]);
-                support.valid_fraction[to] += valid as f32 / all as f32 / used;
-                if predicts {
-                    support.similar_pixels[to] += samples.len() as f32;
-                    fallback.mark(&mut support.fallback[to]);
-                }
+                weighted_means(samples, chosen.row * cols + col, &steps, weight, &change_planes, &mut means);
+                of((chosen.row, col), samples.len(), &means);
             }
         })
     }
+
+    /// As [`SimilarChanges::average`], on a device.
+    fn average_on_device(
+        &self,
+        images: Compared<'_>,
+        on_device: &OnDevice,
+        queue: &mut dyn Queue,
+        exec: &Exec<'_>,
+        mut of: impl FnMut((usize, usize), usize, &[f32]),
+    ) -> Result<()> {
+        let Compared { fine, class_plane, changes, region, .. } = images;
+        let (bands, rows, cols) = changes.values.dim();
+        let contiguous = || Error::internal("changes are not contiguous");
+        let values = room_for::<f32>(queue, fine.len() + class_plane.len())?;
+        queue.write(&values, 0, bytemuck::cast_slice(fine))?;
+        let mut rules: Vec<PlaneRule> = (0..bands)
+            .map(|band| {
+                let rule = PlaneRule::plain(band).below(images.tolerances.map_or(f32::INFINITY, |t| t[band]));
+                if self.relative {
+                    rule.relative()
+                } else {
+                    rule
+                }
+            })
+            .collect();
+        if self.same_class {
+            queue.write(&values, size_of_val(fine), bytemuck::cast_slice(class_plane))?;
+            rules.push(PlaneRule::plain(bands).with_factor(0.0).below(ONE_CLASS));
+        }
+        let change_planes = buffer_of(queue, changes.values.as_slice().ok_or_else(contiguous)?)?;
+        let usable = buffer_of(queue, changes.usable.as_slice().ok_or_else(contiguous)?)?;
+        let search = &on_device.search;
+        let shape = search.shape((rows, cols), (region.row, region.col), (region.rows, region.cols));
+        let lists = search.lists(queue, &values, &rules, (&usable, 1), shape)?;
+        let weights = (&on_device.nearness, self.by_difference());
+        let means = search.means(queue, (&change_planes, bands), &lists, weights, shape)?;
+        let layer = region.pixels();
+        let (mut counts, mut all_means) = (vec![0i32; layer], vec![0.0f32; bands * layer]);
+        queue.read(&lists.counts, 0, bytemuck::cast_slice_mut(&mut counts))?;
+        queue.read(&means, 0, bytemuck::cast_slice_mut(&mut all_means))?;
+        let mut means = vec![0.0f32; bands];
+        for (i, &count) in counts.iter().enumerate() {
+            let at = (region.row + i / region.cols, region.col + i % region.cols);
+            if at.1 == region.col {
+                exec.cancel.check()?;
+            }
+            for (band, mean) in means.iter_mut().enumerate() {
+                *mean = all_means[band * layer + i];
+            }
+            of(at, count as usize, &means);
+        }
+        Ok(())
+    }
+
+    /// Whether the difference weighs too.
+    fn by_difference(&self) -> bool {
+        self.weight == SimilarityWeight::DistanceAndDifference
+    }
+}
+
+/// Labels of one class differ by less than this.
+const ONE_CLASS: f32 = 0.5;
+
+/// Planes of a padded tile by which pixels are compared, and what is averaged.
+#[derive(Clone, Copy)]
+struct Compared<'a> {
+    /// Fine values, (band, row, col).
+    fine: &'a [f32],
+    /// Labels, when similar pixels have the class of the centre.
+    class_plane: &'a [f32],
+    tolerances: Option<&'a [f32]>,
+    changes: &'a Changes,
+    /// Pixels to compute.
+    region: Region,
 }
 
 /// Number of pixels in the window of each pixel of `region` that have a change.

@@ -65,6 +65,15 @@ impl Regression {
         Regression { gate, test, largest }
     }
 
+    /// The gate, the largest coefficient, and the least R² where insignificant slopes become 1. `None` where slopes are blended.
+    pub fn without_blending(&self) -> Option<(Gate, f64, Option<&LeastR2>)> {
+        match &self.test {
+            Test::Gate(least) => Some((self.gate, self.largest, Some(least))),
+            Test::None => Some((self.gate, self.largest, None)),
+            Test::Blend => None,
+        }
+    }
+
     /// The coefficient from the sums of a band and the sum of x of each pair.
     pub fn coefficient(&self, sums: &Sums, x: impl Iterator<Item = f64> + Clone) -> f64 {
         let pairs = x.clone().count() as f64;

@@ -19,6 +19,7 @@ pub mod block;
 pub mod cases;
 pub mod conversion;
 pub mod cpu;
+pub mod cuda;
 pub mod inputs;
 pub mod parameters;
 pub mod pixel;
@@ -28,7 +29,8 @@ pub mod significance;
 pub mod window;
 
 use stfusion_core::method::{
-    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
+    check_needs, Cost, DeviceCost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene,
+    SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
@@ -135,6 +137,10 @@ impl Plan for Planned {
         Cost { halo_px: rules.reach(), fixed_bytes: block::bytes(&rules, Path::widest().lanes()), ..Cost::default() }
     }
 
+    fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
+        cuda::cost(&self.rules(&[]))
+    }
+
     fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
         let (path, remark) = self.path.map_or_else(Path::from_environment, |path| (path, None));
         if let Some(remark) = remark {
@@ -160,7 +166,7 @@ impl Plan for Planned {
             scene: (self.scene.rows, self.scene.cols),
             path,
         };
-        Ok(Box::new(Told { job, derived, run: cpu::run }))
+        Ok(Box::new(Told { job, derived, run: cpu::run, on_device: Some(cuda::on_device) }))
     }
 }
 

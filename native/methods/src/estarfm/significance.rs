@@ -45,6 +45,11 @@ impl LeastR2 {
         LeastR2 { table: (1..=TABLE).map(|df| exact(df as f64)).collect(), beyond: parabola(points) }
     }
 
+    /// The least R² for 1, 2, ... degrees of freedom, and for more of them the coefficients of t² in powers of 1 / df.
+    pub fn numbers(&self) -> (&[f64], [f64; 3]) {
+        (&self.table, self.beyond)
+    }
+
     /// For `df` degrees of freedom, at least 1.
     pub fn at(&self, df: usize) -> f64 {
         match self.table.get(df.max(1) - 1) {

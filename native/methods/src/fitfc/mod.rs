@@ -16,6 +16,7 @@
 pub mod cases;
 pub mod coarse;
 pub mod cpu;
+pub mod cuda;
 pub mod fine;
 pub mod line;
 pub mod parameters;
@@ -23,7 +24,7 @@ pub mod reference;
 pub mod residual;
 
 use stfusion_core::method::{
-    check_needs, Cost, Family, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
+    check_needs, Cost, DeviceCost, Family, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Exec, Result};
@@ -171,6 +172,18 @@ impl Plan for Planned {
         }
     }
 
+    fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
+        cuda::cost(cuda::Size {
+            bands: self.scene.bands,
+            pairs: self.scene.pairs.len(),
+            compared: self.similarity_bands().len(),
+            most: self.parameters.neighbours as usize,
+            half: self.half(),
+            cells: self.grid.cells(),
+            reach: if self.parameters.regression == Regression::Fine { self.reach() } else { 0 },
+        })
+    }
+
     fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
         let (path, remark) = self.path.map_or_else(Path::from_environment, |path| (path, None));
         if let Some(remark) = remark {
@@ -199,7 +212,7 @@ impl Plan for Planned {
             border: self.parameters.border,
             scene: (self.scene.rows, self.scene.cols),
         };
-        Ok(Box::new(Told { job, derived, run: cpu::run }))
+        Ok(Box::new(Told { job, derived, run: cpu::run, on_device: Some(cuda::on_device) }))
     }
 }
 

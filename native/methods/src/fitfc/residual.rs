@@ -7,7 +7,7 @@ use stfusion_core::source::Resampling;
 use stfusion_core::Region;
 
 /// Cells that are added on every side.
-const MARGIN: usize = 2;
+pub const MARGIN: usize = 2;
 
 /// Residuals on the coarse grid, ready to be interpolated.
 #[derive(Debug, Clone)]
@@ -25,6 +25,11 @@ impl Residual {
             Array3::from_shape_fn((bands, more_rows, more_cols), |(b, r, c)| cells[(b, mirrored(r, rows), mirrored(c, cols))]);
         let region = Region::whole(more_rows, more_cols);
         Residual { mirrored: Window { values, region, rows: more_rows, cols: more_cols }, scale: scale as f64 }
+    }
+
+    /// The residuals with their margin, (band, row, col).
+    pub fn mirrored(&self) -> &Array3<f32> {
+        &self.mirrored.values
     }
 
     /// At the fine pixels of `region` of the scene, (band, row, col); invalid where the pixel's own cell is.

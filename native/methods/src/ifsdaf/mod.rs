@@ -16,12 +16,14 @@
 
 pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod model;
 pub mod parameters;
 pub mod reference;
 
 use stfusion_core::method::{
-    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
+    check_needs, Cost, DeviceCost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene,
+    SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
@@ -139,6 +141,10 @@ impl Plan for Planned {
         }
     }
 
+    fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
+        Ok(similar_changes::device_cost(self.scene.bands, self.parameters.similar_pixels as usize, self.half()))
+    }
+
     fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
         if let (_, Some(remark)) = Path::from_environment() {
             exec.warn(remark);
@@ -184,7 +190,7 @@ impl Plan for Planned {
             residuals: ResidualWeights { sign_rule: self.parameters.sign_rule, cap: f64::INFINITY },
             homogeneity_half: self.homogeneity_half(),
         };
-        Ok(Box::new(Told { job, derived, run: cpu::run }))
+        Ok(Box::new(Told { job, derived, run: cpu::run, on_device: Some(cuda::on_device) }))
     }
 }
 

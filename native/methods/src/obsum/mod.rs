@@ -235,7 +235,7 @@ impl Plan for Planned {
             limits: limits(parameters),
             scene: (self.scene.rows, self.scene.cols),
         };
-        Ok(Box::new(Told { job, derived, run: cpu::run }))
+        Ok(Box::new(Told { job, derived, run: cpu::run, on_device: None }))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::blocks::homogeneity::homogeneity;
 use crate::blocks::nearest::{weighted_means, Plane, Planes, Sample, Search};
 use crate::blocks::pair_weights::{predict_combined, PairJob};
 use crate::blocks::residual_weights::ResidualWeights;
-use crate::blocks::similar_changes::{inside, Changes, PairFacts, SimilarChanges};
+use crate::blocks::similar_changes::{inside, Changes, PairFacts, Place, SimilarChanges};
 use crate::blocks::spatial_prediction::{Spatial, SpatialWork};
 
 /// Everything that does not depend on the tile.
@@ -42,8 +42,16 @@ pub fn bytes_per_px(bands: usize, classes: usize) -> usize {
 /// # Errors
 /// [`stfusion_core::ErrorKind::Cancelled`].
 pub fn run(job: &Job, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
+    run_at(job, tile, out, exec, &mut Place::Cpu)
+}
+
+/// Computes one tile, averaging over similar pixels at `place`.
+///
+/// # Errors
+/// [`stfusion_core::ErrorKind::Cancelled`], and those of the device.
+pub fn run_at(job: &Job, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>, place: &mut Place<'_>) -> Result<()> {
     predict_combined(&job.pairs, job.similar.grid.scale, tile, out, |model, pair, out| {
-        predict(job, model, (tile, pair), out, exec)
+        predict(job, model, (tile, pair), (out, place), exec)
     })
 }
 
@@ -52,7 +60,7 @@ fn predict(
     job: &Job,
     model: &PairModel,
     (tile, pair): (&TileIn<'_>, &PairTile<'_>),
-    out: &mut TileOut<'_>,
+    to: (&mut TileOut<'_>, &mut Place<'_>),
     exec: &Exec<'_>,
 ) -> Result<()> {
     let (bands, rows, cols) = pair.fine.dim();
@@ -97,7 +105,7 @@ fn predict(
     let facts = PairFacts { coarse_changes: &model.coarse_changes, tolerances: None };
     let trouble =
         |band: usize, label: u16, _| model.troubles[band].get(usize::from(label)).copied().unwrap_or(Fallback::ClassAbsent);
-    job.similar.predict(facts, (tile, pair), (&Changes::new(values), labels.view()), trouble, out, exec)
+    job.similar.predict(facts, (tile, pair), (&Changes::new(values), labels.view()), trouble, to, exec)
 }
 
 /// Temporal prediction minus fine value of the pixels `needed` (of the scene), (band, row, col); `NaN` where a band is invalid.

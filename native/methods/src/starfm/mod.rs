@@ -17,6 +17,7 @@
 pub mod block;
 pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod lines;
 pub mod parameters;
 pub mod reference;
@@ -24,7 +25,8 @@ pub mod rules;
 pub mod window;
 
 use stfusion_core::method::{
-    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
+    check_needs, Cost, DeviceCost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene,
+    SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
@@ -125,6 +127,10 @@ impl Plan for Planned {
         Cost { halo_px: half, fixed_bytes: block::bytes(half, key_planes, lanes), ..Cost::default() }
     }
 
+    fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
+        cuda::cost(&self.parameters, &self.scene)
+    }
+
     fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
         let (path, remark) = self.path.map_or_else(Path::from_environment, |path| (path, None));
         if let Some(remark) = remark {
@@ -157,7 +163,7 @@ impl Plan for Planned {
             scene: (self.scene.rows, self.scene.cols),
             path,
         };
-        Ok(Box::new(Told { job, derived, run: cpu::run }))
+        Ok(Box::new(Told { job, derived, run: cpu::run, on_device: Some(cuda::on_device) }))
     }
 }
 

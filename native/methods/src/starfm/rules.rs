@@ -111,12 +111,12 @@ impl Rules {
 /// How a spectral and a temporal difference become the two parts of a weight, `a / D + b`.
 #[derive(Debug, Clone, Copy)]
 pub struct WeightLaw {
-    logarithmic: bool,
-    temporal: bool,
-    scale: f32,
-    offset: f32,
-    smallest: f32,
-    within: f32,
+    pub(super) logarithmic: bool,
+    pub(super) temporal: bool,
+    pub(super) scale: f32,
+    pub(super) offset: f32,
+    pub(super) smallest: f32,
+    pub(super) within: f32,
 }
 
 impl WeightLaw {

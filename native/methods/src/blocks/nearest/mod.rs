@@ -15,6 +15,7 @@
 //! keys below the largest one chosen so far go into sorted lists. About n (1 + ln(N / n)) of N positions get that far when n are
 //! wanted, so sorting is the smaller part.
 
+pub mod cuda;
 pub mod kernel;
 mod means;
 mod sample;

@@ -1,0 +1,102 @@
+//! Tiles on a GPU: images there, launches over pixels, layers back.
+
+use ndarray::{ArrayViewMut2, ArrayViewMut3};
+use stfusion_core::device::{Arg, Buffer, Launch, Queue};
+use stfusion_core::method::SupportOut;
+use stfusion_core::{Error, Result};
+
+use super::tile_images::TileImages;
+
+/// Shared memory that every GPU gives a block, in bytes.
+pub const SHARED_BYTES: usize = 48 * 1024;
+
+/// Most threads of a block.
+pub const THREADS: usize = 256;
+
+/// Threads of a block that computes a row of `cols` pixels: whole warps, at most `most`.
+pub fn threads_for(cols: usize, most: usize) -> usize {
+    cols.next_power_of_two().clamp(32, most)
+}
+
+/// A launch over `planes` planes of `rows` x `cols` pixels: x columns, y rows, z planes. A thread owns `rows_of_thread` rows of a column.
+pub fn over_pixels(
+    (planes, rows, cols): (usize, usize, usize),
+    threads: usize,
+    rows_of_thread: usize,
+    shared_bytes: usize,
+) -> Launch {
+    let blocks = [cols.div_ceil(threads), rows.div_ceil(rows_of_thread), planes];
+    Launch { blocks: blocks.map(|n| n as u32), threads: [threads as u32, 1, 1], shared_bytes }
+}
+
+/// The argument for a buffer that the kernel may find null.
+pub fn optional(buffer: Option<&Buffer>) -> Arg<'_> {
+    buffer.map_or(Arg::NoBuffer, Arg::Buffer)
+}
+
+/// A buffer with these values; with room for one where there are none.
+///
+/// # Errors
+/// Those of the device.
+pub fn buffer_of<T: bytemuck::NoUninit>(queue: &mut dyn Queue, values: &[T]) -> Result<Buffer> {
+    let bytes: &[u8] = bytemuck::cast_slice(values);
+    let buffer = queue.buffer(bytes.len().max(size_of::<T>()))?;
+    queue.write(&buffer, 0, bytes)?;
+    Ok(buffer)
+}
+
+/// Room for `count` values.
+///
+/// # Errors
+/// Those of the device.
+pub fn room_for<T>(queue: &mut dyn Queue, count: usize) -> Result<Buffer> {
+    queue.buffer(count.max(1) * size_of::<T>())
+}
+
+/// The images of a tile one behind the other: target, then fine and coarse image of each pair.
+///
+/// # Errors
+/// Those of the device.
+pub fn images_of(queue: &mut dyn Queue, images: &TileImages<'_, '_>) -> Result<Buffer> {
+    let bytes = size_of_val(images.target);
+    let all = queue.buffer((1 + 2 * images.pairs.len()) * bytes)?;
+    let parts = std::iter::once(images.target).chain(images.pairs.iter().flat_map(|pair| [pair.fine, pair.coarse]));
+    for (i, part) in parts.enumerate() {
+        queue.write(&all, i * bytes, bytemuck::cast_slice(part))?;
+    }
+    Ok(all)
+}
+
+/// Waits and reads an image that covers `to`.
+///
+/// # Errors
+/// Those of the device; internal when `to` is not C-contiguous.
+pub fn read_image(queue: &mut dyn Queue, from: &Buffer, to: &mut ArrayViewMut3<'_, f32>) -> Result<()> {
+    let to = to.as_slice_mut().ok_or_else(|| Error::internal("the output of a tile is not contiguous"))?;
+    queue.read(from, 0, bytemuck::cast_slice_mut(to))
+}
+
+/// Waits and reads a layer that covers `to`.
+///
+/// # Errors
+/// Those of the device.
+pub fn read_layer(queue: &mut dyn Queue, from: &Buffer, to: &mut ArrayViewMut2<'_, f32>) -> Result<()> {
+    let mut values = vec![0.0f32; to.len()];
+    queue.read(from, 0, bytemuck::cast_slice_mut(&mut values))?;
+    to.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+    Ok(())
+}
+
+/// Waits and reads similar pixels, valid fractions and fallbacks, one layer behind the other.
+///
+/// # Errors
+/// Those of the device.
+pub fn read_support(queue: &mut dyn Queue, from: &Buffer, to: &mut SupportOut<'_>) -> Result<()> {
+    let mut values = vec![0.0f32; 3 * to.fallback.len()];
+    queue.read(from, 0, bytemuck::cast_slice_mut(&mut values))?;
+    let layers = [&mut to.similar_pixels, &mut to.valid_fraction, &mut to.fallback];
+    for (layer, values) in layers.into_iter().zip(values.chunks_exact(values.len() / 3)) {
+        layer.iter_mut().zip(values).for_each(|(to, &value)| *to = value);
+    }
+    Ok(())
+}
