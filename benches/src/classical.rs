@@ -6,7 +6,7 @@
 use serde_json::json;
 use stfusion_core::method::Scene;
 use stfusion_core::param::Values;
-use stfusion_engine::{fuse_scene, Context, SceneRequest};
+use stfusion_engine::{fuse_scene, Context, DeviceChoice, SceneRequest};
 
 use crate::clock::fastest;
 use crate::images::{RepeatedScene, SumSink};
@@ -70,7 +70,8 @@ fn run(work: &Work, scene: &dyn Scene, context: &Context) -> Result<f64, Failure
         values.set_text(method.info().parameters, id, text)?;
     }
     let mut sink = SumSink::default();
-    let request = SceneRequest { method, values: &values, support: false, tile_px: None, held_bytes: 0 };
+    let request =
+        SceneRequest { method, values: &values, device: &DeviceChoice::Cpu, support: false, tile_px: None, held_bytes: 0 };
     fuse_scene(&request, scene, &mut sink, context, &mut |_, _| true)?;
     Ok(sink.sum)
 }

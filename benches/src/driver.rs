@@ -6,7 +6,7 @@ use serde_json::json;
 use stfusion_engine::Job;
 
 use crate::clock::{fastest, Seconds};
-use crate::images::{Files, Run};
+use crate::files::{Files, Run};
 use crate::memory::workplace;
 use crate::record::Section;
 use crate::starfm::context;

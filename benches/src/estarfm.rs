@@ -9,7 +9,7 @@ use serde_json::json;
 use stfusion_core::method::{Layer, Scene};
 use stfusion_core::param::Values;
 use stfusion_core::Region;
-use stfusion_engine::{fuse_scene, Context, SceneRequest};
+use stfusion_engine::{fuse_scene, Context, DeviceChoice, SceneRequest};
 use stfusion_methods::blocks::simd::{path, Path};
 use stfusion_methods::cases::{self, Problem, ProblemPair};
 use stfusion_methods::estarfm::{reference, Estarfm, Parameters};
@@ -68,7 +68,8 @@ fn similar_share(scene: &RepeatedScene, window: usize) -> Result<f64, Failure> {
 
 fn predict(scene: &dyn Scene, values: &Values, context: &Context) -> Result<f64, Failure> {
     let mut sink = SumSink::default();
-    let request = SceneRequest { method: &Estarfm, values, support: false, tile_px: None, held_bytes: 0 };
+    let request =
+        SceneRequest { method: &Estarfm, values, device: &DeviceChoice::Cpu, support: false, tile_px: None, held_bytes: 0 };
     fuse_scene(&request, scene, &mut sink, context, &mut |_, _| true)?;
     Ok(sink.sum)
 }

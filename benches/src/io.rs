@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::clock::fastest;
-use crate::images::{Files, RepeatedScene, Run};
+use crate::files::{Files, Run};
+use crate::images::RepeatedScene;
 use crate::memory::{run_in_child, workplace, Usage};
 use crate::record::Section;
 use crate::starfm::{context, predict};

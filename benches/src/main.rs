@@ -6,11 +6,17 @@
 mod assess;
 mod classical;
 mod clock;
+#[cfg(feature = "gdal")]
 mod driver;
 mod estarfm;
+#[cfg(feature = "gdal")]
+mod files;
+mod gpu;
 mod images;
+#[cfg(feature = "gdal")]
 mod io;
 mod machine;
+#[cfg(feature = "gdal")]
 mod memory;
 mod nearest;
 mod networks;
@@ -23,7 +29,6 @@ mod starfm;
 use std::process::ExitCode;
 
 use clap::{value_parser, Arg, ArgMatches, Command};
-use images::Run;
 use record::{Record, Section};
 
 /// What went wrong, in words.
@@ -98,6 +103,18 @@ fn command() -> Command {
                 .arg(method.clone()),
         )
         .subcommand(
+            Command::new("gpu")
+                .about("Methods on a GPU: every kernel, and a whole scene beside the processor; needs no GDAL")
+                .arg(number("rows", "7800", "Rows of the six-band scene"))
+                .arg(number("cols", "7700", "Columns of the scene"))
+                .arg(number("window", "51", "Window in fine pixels"))
+                .arg(number("tile", "2048", "Rows and columns of the tile whose kernels are timed one by one"))
+                .arg(number("threads", "0", "Threads of the processor that the GPU is compared with; 0: all"))
+                .arg(number("cpu-part", "16", "The processor computes one row in so many"))
+                .arg(Arg::new("only").long("only").value_name("ID").help("One method alone"))
+                .arg(repeat.clone()),
+        )
+        .subcommand(
             Command::new("memory")
                 .about("Peak memory of a job from files to files, run as a process of its own")
                 .arg(number("size", "10980", "Rows and columns of the six-band image"))
@@ -163,10 +180,12 @@ fn size(matches: &ArgMatches, name: &str) -> usize {
 
 fn sections(name: &str, matches: &ArgMatches) -> Result<Vec<Section>, Failure> {
     let get = |key| size(matches, key);
-    let method = matches.try_get_one::<String>("method").ok().flatten().cloned().unwrap_or_default();
-    let of_job = || Run { method: method.clone(), window: get("window"), threads: get("threads") };
     let text = |key| matches.try_get_one::<String>(key).ok().flatten().map(String::as_str);
-    let (folder, only) = (text("folder"), text("only"));
+    let method = text("method").unwrap_or_default();
+    let only = text("only");
+    #[cfg(feature = "gdal")]
+    let (folder, of_job) =
+        (text("folder"), || files::Run { method: method.into(), window: get("window"), threads: get("threads") });
     Ok(match name {
         "peak" => vec![peak::section()],
         "starfm" => vec![peak::section(), starfm::section(get("size"), get("window"), get("threads"), get("repeat"))?],
@@ -180,20 +199,34 @@ fn sections(name: &str, matches: &ArgMatches) -> Result<Vec<Section>, Failure> {
             python: text("python"),
             only,
         })?,
-        "scaling" => vec![scaling::section(&method, get("window"), get("megapixels"))?],
+        "scaling" => vec![scaling::section(method, get("window"), get("megapixels"))?],
         "assess" => vec![assess::section(get("size"), get("repeat"))?],
+        "gpu" => gpu::sections(&gpu::Options {
+            only,
+            rows: get("rows"),
+            cols: get("cols"),
+            window: get("window"),
+            tile: get("tile"),
+            threads: get("threads"),
+            cpu_part: get("cpu-part"),
+            repeat: get("repeat"),
+        })?,
+        #[cfg(feature = "gdal")]
         "memory" => vec![memory::section(&of_job(), get("size"), get("mib"), folder)?],
+        #[cfg(feature = "gdal")]
         "driver" => {
             let plugins = matches.get_one::<String>("plugins").map(String::as_str);
             vec![driver::section(&of_job(), get("size"), get("repeat"), plugins, folder)?]
         }
+        #[cfg(feature = "gdal")]
         "io" => vec![io::section(&of_job(), get("size"), get("repeat"), folder)?],
-        _ => Vec::new(),
+        other => return Err(format!("{other} needs a build with GDAL").into()),
     })
 }
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let Some((name, options)) = matches.subcommand() else { return Ok(()) };
+    #[cfg(feature = "gdal")]
     if name == "run-job" {
         return memory::run_job(options.get_one::<String>("job").map_or("", String::as_str));
     }
@@ -205,7 +238,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let mut record = Record::begin();
     print!("{}", record.heading());
     let names: &[&str] = if name == "all" {
-        &["starfm", "estarfm", "classical", "nearest", "assess", "networks", "scaling", "io", "memory"]
+        &["starfm", "estarfm", "classical", "nearest", "assess", "networks", "scaling", "gpu", "io", "memory"]
     } else {
         &[name]
     };

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::json;
 use stfusion_engine::{fuse, Context, ContextOptions, Job};
 
-use crate::images::{Files, Run};
+use crate::files::{Files, Run};
 use crate::record::Section;
 use crate::Failure;
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use stfusion_core::method::{Layer, Scene};
 use stfusion_core::param::Values;
 use stfusion_core::Region;
-use stfusion_engine::{fuse_scene, Context, ContextOptions, MemorySize, SceneRequest};
+use stfusion_engine::{fuse_scene, Context, ContextOptions, DeviceChoice, MemorySize, SceneRequest};
 use stfusion_methods::blocks::simd::{path, Path};
 use stfusion_methods::cases::{Problem, ProblemPair};
 use stfusion_methods::starfm::{reference, Parameters};
@@ -47,7 +47,8 @@ pub fn predict(scene: &dyn Scene, method: &str, window: usize, context: &Context
         values.set_text(parameters, "window", &window.to_string())?;
     }
     let mut sink = SumSink::default();
-    let request = SceneRequest { method, values: &values, support: false, tile_px: None, held_bytes: 0 };
+    let request =
+        SceneRequest { method, values: &values, device: &DeviceChoice::Cpu, support: false, tile_px: None, held_bytes: 0 };
     fuse_scene(&request, scene, &mut sink, context, &mut |_, _| true)?;
     Ok(sink.sum)
 }
