@@ -9,7 +9,7 @@ use stfusion_core::memory::{MemoryPair, MemoryScene};
 use stfusion_core::method::{Layer, Method, Scene, SceneInfo};
 use stfusion_core::param::Values;
 use stfusion_core::{Date, Error, ErrorKind, Region, Result};
-use stfusion_engine::{fuse_scene, Context, ContextOptions, MemorySink, Report, SceneRequest, Sink, SUPPORT_BANDS};
+use stfusion_engine::{fuse_scene, Context, ContextOptions, DeviceChoice, MemorySink, Report, SceneRequest, Sink, SUPPORT_BANDS};
 use stfusion_methods::cases;
 
 const SHAPE: (usize, usize, usize) = (2, 150, 170);
@@ -67,7 +67,7 @@ fn run(method: &dyn Method, scene: &dyn Scene, threads: usize, tile_px: Option<u
     let mut image = Array3::from_elem((bands, rows, cols), f32::NAN);
     let mut support = Array3::from_elem((SUPPORT_BANDS.len(), rows, cols), f32::NAN);
     let values = values(method);
-    let request = SceneRequest { method, values: &values, support: true, tile_px, held_bytes: 0 };
+    let request = SceneRequest { method, values: &values, device: &DeviceChoice::Cpu, support: true, tile_px, held_bytes: 0 };
     let mut sink = MemorySink { image: image.view_mut(), support: Some(support.view_mut()) };
     let report = fuse_scene(&request, scene, &mut sink, &context(threads), &mut |_, _| true).unwrap();
     (image, support, report)
@@ -103,7 +103,14 @@ fn the_support_layer_does_not_change_the_prediction() {
         let (with, _, _) = run(*method, &scene, 2, None);
         let mut without = Array3::from_elem(SHAPE, f32::NAN);
         let values = values(*method);
-        let request = SceneRequest { method: *method, values: &values, support: false, tile_px: None, held_bytes: 0 };
+        let request = SceneRequest {
+            method: *method,
+            values: &values,
+            device: &DeviceChoice::Cpu,
+            support: false,
+            tile_px: None,
+            held_bytes: 0,
+        };
         let mut sink = MemorySink { image: without.view_mut(), support: None };
         fuse_scene(&request, &scene, &mut sink, &context(2), &mut |_, _| true).unwrap();
         assert!(bits(&with) == bits(&without), "{}", method.info().id);
@@ -164,7 +171,14 @@ fn a_failure_of_reading_or_writing_ends_the_run_with_its_own_message() {
     for method in stfusion_methods::all().iter().filter(|m| cases::can_be_tried(**m)) {
         for threads in [1, 3] {
             let values = values(*method);
-            let request = SceneRequest { method: *method, values: &values, support: false, tile_px: Some(16), held_bytes: 0 };
+            let request = SceneRequest {
+                method: *method,
+                values: &values,
+                device: &DeviceChoice::Cpu,
+                support: false,
+                tile_px: Some(16),
+                held_bytes: 0,
+            };
             let failing = Failing(scene(&images), 0.into());
             let mut out = Array3::zeros(SHAPE);
             let mut sink = MemorySink { image: out.view_mut(), support: None };
@@ -208,7 +222,14 @@ fn a_cancelled_run_ends_as_cancelled_and_progress_stays_on_the_calling_thread() 
     let caller = std::thread::current().id();
     for method in stfusion_methods::all().iter().filter(|m| cases::can_be_tried(**m)) {
         let values = values(*method);
-        let request = SceneRequest { method: *method, values: &values, support: true, tile_px: None, held_bytes: 0 };
+        let request = SceneRequest {
+            method: *method,
+            values: &values,
+            device: &DeviceChoice::Cpu,
+            support: true,
+            tile_px: None,
+            held_bytes: 0,
+        };
         let (start, mut last, mut calls) = (Instant::now(), 0.0, 0);
         let mut progress = |fraction: f64, _: &str| {
             assert_eq!(std::thread::current().id(), caller);

@@ -29,6 +29,9 @@ _stfusion() {
             stfusion,demo)
                 cmd="stfusion__subcmd__demo"
                 ;;
+            stfusion,devices)
+                cmd="stfusion__subcmd__devices"
+                ;;
             stfusion,fuse)
                 cmd="stfusion__subcmd__fuse"
                 ;;
@@ -57,7 +60,7 @@ _stfusion() {
 
     case "${cmd}" in
         stfusion)
-            opts="-h -V --help --version fuse methods info assess compare rerun job weights infer demo check"
+            opts="-h -V --help --version fuse methods info assess compare rerun job weights infer demo devices check"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -259,6 +262,24 @@ _stfusion() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stfusion__subcmd__devices)
+            opts="-q -v -h --json --quiet --verbose --debug --config --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

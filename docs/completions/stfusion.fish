@@ -37,6 +37,7 @@ complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "job" -d 'Write a 
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "weights" -d 'Describe and check the weights of a network'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "infer" -d 'Run a network once on arrays'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "demo" -d 'Write a generated scene with its truth, to try things on'
+complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "devices" -d 'List what can compute: the processor and the GPUs, or why there is none'
 complete -c stfusion -n "__fish_stfusion_needs_command" -f -a "check" -d 'Describe the installation: versions, processor, devices, memory, methods'
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s m -l method -d 'Method; `stfusion methods` describes them' -r -f -a "starfm\t'STARFM'
 estarfm\t'ESTARFM'
@@ -282,6 +283,12 @@ complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -s q -l quiet -d
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -l debug -d 'Also say what only developers want to know'
 complete -c stfusion -n "__fish_stfusion_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c stfusion -n "__fish_stfusion_using_subcommand devices" -l config -d 'Set a GDAL configuration option; repeatable' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand devices" -l json -d 'Print JSON instead of text'
+complete -c stfusion -n "__fish_stfusion_using_subcommand devices" -s q -l quiet -d 'Say nothing but errors, and show no progress'
+complete -c stfusion -n "__fish_stfusion_using_subcommand devices" -s v -l verbose -d 'Also say what was found and chosen: grids, derived values, device, SIMD path'
+complete -c stfusion -n "__fish_stfusion_using_subcommand devices" -l debug -d 'Also say what only developers want to know'
+complete -c stfusion -n "__fish_stfusion_using_subcommand devices" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stfusion -n "__fish_stfusion_using_subcommand check" -l config -d 'Set a GDAL configuration option; repeatable' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand check" -l json -d 'Print JSON instead of text'
 complete -c stfusion -n "__fish_stfusion_using_subcommand check" -s q -l quiet -d 'Say nothing but errors, and show no progress'

@@ -304,6 +304,14 @@ stf_status stf_methods_json(stf_context *context, const char **out);
 stf_status stf_job_schema_json(stf_context *context, const char **out);
 
 /**
+ * What can compute as JSON: `devices` lists the processor and every GPU by the names that the option "device" of a job takes, `gpu` says why
+ * there is no GPU and what to do, or is null.
+ * The text belongs to the context until it is destroyed or this function is called again.
+ */
+stf_status stf_devices_json(stf_context *context,
+                            const char **out);
+
+/**
  * Version, GDAL, processor, devices, threads and memory as JSON: what a bug report needs.
  * The text belongs to the context until it is destroyed or this function is called again.
  */
@@ -421,7 +429,7 @@ stf_status stf_job_set_bool(stf_context *context, stf_job *job, const char *name
  * Sets a parameter of the method, or an option of the job, from text. Any kind may be written as text: "51", "0.5",
  * "true", "auto", a choice, a list as "0.01 0.02".
  *
- * Options of every job: device ("auto", "cpu"), memory ("4GiB", "auto"), threads (0: as many as the context),
+ * Options of every job: device ("auto", "cpu", "cuda:0"; stf_devices_json lists them), memory ("4GiB", "auto"), threads (0: as many as the context),
  * coarse_resampling ("auto", "nearest", "bilinear", "cubic").
  * Options of jobs of files: output (name), format ("GTiff", "COG"), support (name of the support layer's file),
  * creation_option (KEY=VALUE, may be set repeatedly), data_type ("Int16", ...), nodata, overwrite (true or false),

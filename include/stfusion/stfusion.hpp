@@ -306,6 +306,7 @@ class context {
     std::string spec() const { return session_->text(stf_spec_json); }
     std::string methods() const { return session_->text(stf_methods_json); }
     std::string job_schema() const { return session_->text(stf_job_schema_json); }
+    std::string devices() const { return session_->text(stf_devices_json); }
     std::string installation() const { return session_->text(stf_installation_json); }
     std::string image_info(const std::string &name) const { return session_->text(stf_image_info_json, name.c_str()); }
     std::string assess(const std::string &request) const { return session_->text(stf_assess_json, request.c_str()); }

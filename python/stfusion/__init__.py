@@ -5,7 +5,7 @@
     Job, assess, image_info      files
     weights_info                 a network's weights
     stfusion.xr, stfusion.dask   xarray and dask
-    methods, installation, ...   what the library can do
+    methods, devices, ...        what the library can do
 
 Arrays are (band, row, col), values unscaled, time in days, distances in fine pixels. Messages go to the logger `stfusion`.
 """
@@ -34,6 +34,7 @@ __all__ = [
     "LibraryUnusable",
     "Pair",
     "assess",
+    "devices",
     "fuse",
     "image_info",
     "installation",
@@ -68,6 +69,15 @@ def job_schema() -> dict[str, Any]:
     """Return the JSON schema of a job file."""
     with _context() as context:
         return context.json("stf_job_schema_json")
+
+
+def devices() -> dict[str, Any]:
+    """Return what can compute: `devices` are the processor and every GPU, `gpu` says why there is no GPU, or is None.
+
+    The `id` of a device is the word for the argument `device`.
+    """
+    with _context() as context:
+        return context.json("stf_devices_json")
 
 
 def installation() -> dict[str, Any]:

@@ -86,6 +86,7 @@ PROTOTYPES = {
     "stf_spec_json": (_status, (_opaque, _texts)),
     "stf_methods_json": (_status, (_opaque, _texts)),
     "stf_job_schema_json": (_status, (_opaque, _texts)),
+    "stf_devices_json": (_status, (_opaque, _texts)),
     "stf_installation_json": (_status, (_opaque, _texts)),
     "stf_image_init": (_status, (_opaque, _int, *[ctypes.c_size_t] * 4, _images)),
     "stf_job_create": (_status, (_opaque, _text, _opaques)),

@@ -217,6 +217,8 @@ static void texts(void) {
     check(text && text[0] == '[' && contains(text, "coarse_increment"), "they are a list", text);
     expect(stf_job_schema_json(context, &text), "the job schema is told");
     check(contains(text, "$schema"), "it is a JSON schema", text);
+    expect(stf_devices_json(context, &text), "the devices are told");
+    check(contains(text, "\"cpu\"") && contains(text, "\"gpu\""), "they are the processor and the GPUs", text);
     expect(stf_installation_json(context, &text), "the installation is told");
     check(contains(text, STF_VERSION), "it holds the version", text);
 }

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod compare;
+mod devices;
 mod infer;
 mod interrupted;
 mod jobs;

@@ -182,7 +182,7 @@ impl Place {
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stfusion-under-test"));
         command.current_dir(self.root()).stdin(Stdio::null());
-        for name in ["STFUSION_DEBUG", "STFUSION_NUM_THREADS", "GDAL_NUM_THREADS", "CPL_DEBUG"] {
+        for name in ["STFUSION_DEBUG", "STFUSION_DEVICE", "STFUSION_NUM_THREADS", "GDAL_NUM_THREADS", "CPL_DEBUG"] {
             command.env_remove(name);
         }
         command

@@ -159,6 +159,7 @@ def test_check_installation_never_fails(run, fresh_search, monkeypatch, stub):
         "plugin: stfusion",
         "library's GDAL: 3.",
         "device: cpu",
+        "no GPU: " if "device: cuda" not in good["REPORT"] else "compute capability ",
         "memory available: ",
         f"{ENVIRONMENT}: {LIBRARY}: used",
     ):

@@ -359,7 +359,7 @@ pub unsafe extern "C" fn stf_job_set_bool(
 /// Sets a parameter of the method, or an option of the job, from text. Any kind may be written as text: "51", "0.5",
 /// "true", "auto", a choice, a list as "0.01 0.02".
 ///
-/// Options of every job: device ("auto", "cpu"), memory ("4GiB", "auto"), threads (0: as many as the context),
+/// Options of every job: device ("auto", "cpu", "cuda:0"; stf_devices_json lists them), memory ("4GiB", "auto"), threads (0: as many as the context),
 /// coarse_resampling ("auto", "nearest", "bilinear", "cubic").
 /// Options of jobs of files: output (name), format ("GTiff", "COG"), support (name of the support layer's file),
 /// creation_option (KEY=VALUE, may be set repeatedly), data_type ("Int16", ...), nodata, overwrite (true or false),

@@ -97,8 +97,8 @@ fn run_in_memory(
     let mut sink = ImageSink::new(&job.images, scene.info(), prediction, support)?;
     let values = job.job.values()?;
     check_written(&values, method.info().parameters, job.job.output.as_ref().is_some_and(|o| o.overwrite))?;
-    let request = SceneRequest { method, values: &values, support: wants_support, tile_px: None, held_bytes: 0 };
-    job.job.device.resolve()?;
+    let device = &job.job.device;
+    let request = SceneRequest { method, values: &values, device, support: wants_support, tile_px: None, held_bytes: 0 };
     let engine = state.engine()?;
     let of_job = engine.for_job(job.job.threads, job.job.memory)?;
     let engine = of_job.as_ref().unwrap_or(&engine);

@@ -41,6 +41,14 @@ pub unsafe extern "C" fn stf_job_schema_json(context: *mut stf_context, out: *mu
     with_text(context, out, "stf_job_schema_json", |_| to_json(&stfusion_engine::job_schema()))
 }
 
+/// What can compute as JSON: `devices` lists the processor and every GPU by the names that the option "device" of a job takes, `gpu` says why
+/// there is no GPU and what to do, or is null.
+/// The text belongs to the context until it is destroyed or this function is called again.
+#[no_mangle]
+pub unsafe extern "C" fn stf_devices_json(context: *mut stf_context, out: *mut *const c_char) -> stf_status {
+    with_text(context, out, "stf_devices_json", |_| to_json(&stfusion_engine::devices()))
+}
+
 /// Version, GDAL, processor, devices, threads and memory as JSON: what a bug report needs.
 /// The text belongs to the context until it is destroyed or this function is called again.
 #[no_mangle]

@@ -100,6 +100,7 @@ fn null_is_refused_by_every_function_and_changes_no_output() {
             stf_spec_json(ctx, null_mut()) "out is NULL";
             stf_methods_json(ctx, null_mut()) "out is NULL";
             stf_job_schema_json(ctx, null_mut()) "out is NULL";
+            stf_devices_json(ctx, null_mut()) "out is NULL";
             stf_installation_json(ctx, null_mut()) "out is NULL";
             stf_job_create(ctx, no_text, out_job) "method is NULL";
             stf_job_create(ctx, text, null_mut()) "out is NULL";

@@ -28,7 +28,7 @@ pub fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommands([fuse(), methods(), info(), assess(), compare(), rerun(), job(), weights(), infer(), demo(), check()].map(common))
+        .subcommands([fuse(), methods(), info(), assess(), compare(), rerun(), job(), weights(), infer(), demo(), devices(), check()].map(common))
 }
 
 fn flag(id: &'static str, help: &'static str) -> Arg {
@@ -362,6 +362,12 @@ fn demo() -> Command {
         ])
         .next_help_heading("Running")
         .args([threads(), memory()])
+}
+
+fn devices() -> Command {
+    sub("devices", "List what can compute: the processor and the GPUs, or why there is none")
+        .long_about("List what can compute, by the names that --device takes: the processor and every GPU, or why there is no GPU and what to do.")
+        .arg(json())
 }
 
 fn check() -> Command {

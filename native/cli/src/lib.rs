@@ -17,6 +17,7 @@ mod assess;
 mod check;
 mod compare;
 mod demo;
+mod devices;
 mod failure;
 mod fuse;
 mod infer;
@@ -92,6 +93,7 @@ fn dispatch(name: &str, options: &ArgMatches, terminal: &Arc<Terminal>) -> Outco
         "demo" => demo::demo(options, terminal),
         "weights" => weights::weights(options, terminal),
         "infer" => infer::infer(options, terminal),
+        "devices" => devices::devices(options, terminal),
         "check" => check::check(options, terminal),
         _ => Err(Failure::usage(format!("{name:?} is not a sub-command"), "Run `stfusion --help` for the list.")),
     }

@@ -1,4 +1,4 @@
-//! Where a job runs: threads, memory budget, device, log.
+//! Where a job runs: threads, memory budget, log.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{json, Value as Json};
 use stfusion_core::{Error, ErrorKind, LogSink, Result};
+
+use crate::device::devices;
 
 /// Told the finished fraction (0..1) and what is being done, on the calling thread, at most 20 times a second; returns whether to go on.
 pub type Progress<'a> = dyn FnMut(f64, &str) -> bool + 'a;
@@ -72,89 +74,6 @@ impl<'de> Deserialize<'de> for MemorySize {
             other => other.to_string(),
         };
         text.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// What computes: `auto`, `cpu`, `cuda`, `cuda:N`, `cuda:N,M`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum DeviceChoice {
-    /// The best device that can run the method.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
-    /// These GPUs; none named means the first.
-    Cuda(Vec<usize>),
-}
-
-impl FromStr for DeviceChoice {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        let wrong = || {
-            Error::new(ErrorKind::Parameter, format!("Device must be auto, cpu, cuda, cuda:N or cuda:N,M; got {text:?}"))
-                .with_hint("Set device to auto to let stfusion choose.")
-        };
-        match text.trim() {
-            "auto" | "" => Ok(DeviceChoice::Auto),
-            "cpu" => Ok(DeviceChoice::Cpu),
-            "cuda" => Ok(DeviceChoice::Cuda(Vec::new())),
-            other => {
-                let list = other.strip_prefix("cuda:").ok_or_else(wrong)?;
-                let ids = list.split(',').map(|n| n.parse().map_err(|_| wrong())).collect::<Result<_>>()?;
-                Ok(DeviceChoice::Cuda(ids))
-            }
-        }
-    }
-}
-
-impl fmt::Display for DeviceChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DeviceChoice::Auto => f.write_str("auto"),
-            DeviceChoice::Cpu => f.write_str("cpu"),
-            DeviceChoice::Cuda(ids) if ids.is_empty() => f.write_str("cuda"),
-            DeviceChoice::Cuda(ids) => {
-                write!(f, "cuda:{}", ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-            }
-        }
-    }
-}
-
-impl Serialize for DeviceChoice {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for DeviceChoice {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl DeviceChoice {
-    /// The device that runs, by name; `auto` means what `STFUSION_DEVICE` says, if it is set.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Device`] when a GPU is asked for: this build computes on the processor. [`ErrorKind::Parameter`] when
-    /// `STFUSION_DEVICE` is not a device.
-    pub fn resolve(&self) -> Result<&'static str> {
-        match (self, std::env::var("STFUSION_DEVICE")) {
-            (DeviceChoice::Auto, Ok(text)) => text.parse::<DeviceChoice>().map_err(|e| e.at("STFUSION_DEVICE"))?.available(),
-            (chosen, _) => chosen.available(),
-        }
-    }
-
-    /// As [`DeviceChoice::resolve`], without a look at the environment.
-    fn available(&self) -> Result<&'static str> {
-        match self {
-            DeviceChoice::Auto | DeviceChoice::Cpu => Ok("cpu"),
-            DeviceChoice::Cuda(_) => Err(Error::new(
-                ErrorKind::Device,
-                format!("Device {self} was asked for, but this build of stfusion computes on the CPU only"),
-            )
-            .with_hint("Set device to auto or cpu.")),
-        }
     }
 }
 
@@ -265,7 +184,7 @@ impl Context {
     }
 }
 
-fn default_threads() -> usize {
+pub(crate) fn default_threads() -> usize {
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let named = |name: &str| std::env::var(name).ok().and_then(|v| v.trim().parse::<usize>().ok()).filter(|&n| n > 0);
     named("STFUSION_NUM_THREADS").or_else(|| named("GDAL_NUM_THREADS")).unwrap_or(available).min(1024)
@@ -294,9 +213,7 @@ fn available_memory() -> u64 {
 
 /// What is installed, for "Check installation" and bug reports.
 pub fn installation() -> Json {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-        text.lines().find_map(|l| l.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_string()))
-    });
+    let devices = devices();
     #[cfg(feature = "gdal")]
     let gdal = Json::from(stfusion_raster::version());
     #[cfg(not(feature = "gdal"))]
@@ -306,14 +223,21 @@ pub fn installation() -> Json {
         "gdal": gdal,
         "os": std::env::consts::OS,
         "arch": std::env::consts::ARCH,
-        "cpu": cpu,
+        "cpu": processor(),
         "cpu_features": cpu_features(),
         "threads": default_threads(),
         "memory_available": available_memory(),
         "memory_default": default_memory(),
-        "devices": [{ "id": "cpu", "name": cpu }],
+        "devices": devices["devices"],
+        "gpu": devices["gpu"],
         "methods": stfusion_methods::all().iter().map(|m| m.info().id).collect::<Vec<_>>(),
     })
+}
+
+/// Name of the processor, where the system tells it.
+pub(crate) fn processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    text.lines().find_map(|l| l.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim().to_string()))
 }
 
 /// The instruction sets that kernels choose from and this processor has.
@@ -345,15 +269,5 @@ mod tests {
         for text in ["4 parsecs", "-1GiB", "12", "GiB", "1e3"] {
             assert!(text.parse::<MemorySize>().unwrap_err().message().contains("at least 1 MiB"), "{text}");
         }
-    }
-
-    #[test]
-    fn devices_survive_the_round_trip() {
-        for text in ["auto", "cpu", "cuda", "cuda:1", "cuda:0,1"] {
-            assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
-        }
-        assert!("gpu".parse::<DeviceChoice>().is_err());
-        let error = DeviceChoice::Cuda(vec![0]).available().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Device);
     }
 }

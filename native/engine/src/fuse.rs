@@ -33,7 +33,7 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
     job.check_complete()?;
     let method = job.method()?;
     let values = with_contents(&job.values()?, method.info().parameters)?;
-    job.device.resolve()?;
+    job.device.check()?;
     let output = job.output.as_ref().filter(|o| !o.path.is_empty()).ok_or_else(|| {
         Error::new(ErrorKind::Job, "The job names no output").with_hint("Give the output a file name, such as prediction.tif.")
     })?;
@@ -59,7 +59,14 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
     };
 
     let held = scene.held_bytes() as u64 + cache;
-    let request = SceneRequest { method, values: &values, support: output.support.is_some(), tile_px: None, held_bytes: held };
+    let request = SceneRequest {
+        method,
+        values: &values,
+        device: &job.device,
+        support: output.support.is_some(),
+        tile_px: None,
+        held_bytes: held,
+    };
     let mut report = fuse_scene(&request, &scene, &mut files, context, &mut |f, label| progress(0.02 + 0.94 * f, label))?;
     report.warnings = warnings;
     let artefacts = write_artefacts(&values, method.info().parameters, &report.artefacts)?;

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::fuse::{gap_warnings, open};
 use crate::job::Job;
 use crate::named_files::with_contents;
-use crate::tiles::tiling;
+use crate::tiles::{tiling, Workers};
 
 /// One band of an image, described.
 #[derive(Debug, Clone, Serialize)]
@@ -70,6 +70,8 @@ pub struct Inspection {
     pub memory_bytes: u64,
     /// Threads that would compute.
     pub threads: usize,
+    /// Device that would compute: `cpu`, or GPUs by number and name.
+    pub device: String,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
@@ -84,15 +86,15 @@ pub fn inspect(job: &Job, context: &Context) -> Result<Inspection> {
     job.check_complete()?;
     let method = job.method()?;
     let values = with_contents(&job.values()?, method.info().parameters)?;
-    job.device.resolve()?;
+    job.device.check()?;
     let scene = open(job, &Cancel::new())?;
     let info = scene.info();
     let plan = method.plan(&Request { values: &values, scene: info })?;
     let support = job.output.as_ref().is_some_and(|o| o.support.is_some());
+    let processors = job.device.for_plan(method.info(), plan.as_ref(), info, context.log())?;
     let tiling = tiling(
         info,
-        plan.cost(),
-        context.threads(),
+        &Workers::new(&processors, plan.cost(), context.threads()),
         support,
         context.memory(),
         scene.held_bytes() as u64 + context.gdal_cache_bytes(),
@@ -111,6 +113,7 @@ pub fn inspect(job: &Job, context: &Context) -> Result<Inspection> {
         tiles: (tiling.tiles.len(), tiling.side_px),
         memory_bytes: tiling.bytes,
         threads: context.threads(),
+        device: processors.name(),
         warnings,
     })
 }
@@ -209,10 +212,11 @@ impl Inspection {
         }
         let _ = writeln!(
             text,
-            "\nTiles: {} of at most {} x {} pixels on {} threads, about {} MiB of memory",
+            "\nTiles: {} of at most {} x {} pixels on {} with {} threads, about {} MiB of memory",
             self.tiles.0,
             self.tiles.1,
             self.tiles.1,
+            self.device,
             self.threads,
             self.memory_bytes.div_ceil(1 << 20)
         );

@@ -11,7 +11,8 @@ use stfusion_core::param::{Kind, ParamSpec, Values};
 use stfusion_core::source::{GridOptions, ImageSource, MaskSource, OutputOptions, PairSource, TargetSource};
 use stfusion_core::{Error, ErrorKind, Result};
 
-use crate::context::{DeviceChoice, MemorySize};
+use crate::context::MemorySize;
+use crate::device::DeviceChoice;
 #[cfg(feature = "gdal")]
 use crate::named_files::check_written;
 use crate::named_files::is_written;

@@ -9,6 +9,7 @@
 #![deny(missing_docs)]
 
 mod context;
+mod device;
 mod job;
 mod named_files;
 mod pipeline;
@@ -35,7 +36,8 @@ mod weights;
 pub use assess::{assess, AssessRequest, DatedImage};
 #[cfg(feature = "gdal")]
 pub use compare::{compare, CompareOptions, Comparison, Fold, FoldScores, LeftOut, MethodChoice, MethodScores, Problem};
-pub use context::{installation, Context, ContextOptions, DeviceChoice, MemorySize, Progress};
+pub use context::{installation, Context, ContextOptions, MemorySize, Progress};
+pub use device::{devices, DeviceChoice};
 #[cfg(feature = "gdal")]
 pub use fuse::fuse;
 pub use infer::{infer, InferRequest, Inferred};

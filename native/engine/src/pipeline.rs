@@ -1,11 +1,14 @@
 //! Reading, computing and writing side by side.
 //!
 //! ```text
-//! readers ──(bounded queue of filled tiles)──> workers of the pool ──(bounded queue)──> writer
-//!    ^                                             |                                      |
-//!    └── buffers come back <───────────────────────┘                                      v
-//! calling thread: progress, cancel <───────────── tiles done ──────────────────────── Sink
+//! readers ──(bounded queue of filled tiles)──> workers ──(bounded queue)──> writer
+//!    ^                                             |                          |
+//!    └── buffers come back <───────────────────────┘                          v
+//! calling thread: progress, cancel <───────────── tiles done ───────────── Sink
 //! ```
+//!
+//! Workers are the threads of the context's pool. On GPUs they are a few threads for each, which wait for it: every one has its own queue of
+//! work there, so that copies and kernels of different tiles overlap.
 //!
 //! The queues are bounded, so memory does not grow with the scene. The first failure, or a cancel, ends all threads: each
 //! notices it at its next tile, and a method at its next row. The order in which tiles finish does not matter: a tile's
@@ -13,19 +16,20 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{sync_channel, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ndarray::{s, Array3, ArrayView3, ArrayViewMut3};
-use stfusion_core::method::{Method, Request, Scene};
+use stfusion_core::method::{Method, Prepared, Request, Scene};
 use stfusion_core::param::Values;
 use stfusion_core::{Cancel, Error, Exec, Region, Result};
 
 use crate::context::{Context, Progress};
+use crate::device::{DeviceChoice, OnGpu, Processors};
 use crate::named_files::with_contents;
 use crate::report::Report;
-use crate::tile::{Computed, Filled, Tiles};
-use crate::tiles::{tiling, Tiling};
+use crate::tile::{Computed, Computer, Filled, Tiles};
+use crate::tiles::{tiling, Tiling, Workers};
 
 /// Shortest time between two calls of the caller's progress function.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
@@ -65,6 +69,8 @@ pub struct SceneRequest<'a> {
     pub method: &'a dyn Method,
     /// Its parameters.
     pub values: &'a Values,
+    /// What computes.
+    pub device: &'a DeviceChoice,
     /// Whether the support layer is wanted.
     pub support: bool,
     /// Side of the tiles in fine pixels; `None`: chosen from the memory budget.
@@ -89,10 +95,11 @@ pub fn fuse_scene(
     let info = scene.info();
     let values = with_contents(request.values, request.method.info().parameters)?;
     let plan = request.method.plan(&Request { values: &values, scene: info })?;
-    let threads = context.threads();
-    let tiling = tiling(info, plan.cost(), threads, request.support, context.memory(), request.held_bytes, request.tile_px)?;
-    let cancel = Cancel::new();
     let log = context.log();
+    let processors = request.device.for_plan(request.method.info(), plan.as_ref(), info, log)?;
+    let workers = Workers::new(&processors, plan.cost(), context.threads());
+    let tiling = tiling(info, &workers, request.support, context.memory(), request.held_bytes, request.tile_px)?;
+    let cancel = Cancel::new();
 
     let prepared = supervise(context, &cancel, progress, (0.0, 0.05), "Preparing", |tell| {
         let exec = Exec { cancel: &cancel, log, progress: tell };
@@ -103,13 +110,19 @@ pub fn fuse_scene(
         (log)(stfusion_core::Level::Info, &format!("{name}: {value}"));
     }
 
-    let tiles = Tiles { scene, prepared: prepared.as_ref(), halo_px: plan.cost().halo_px, support: request.support };
+    let tiles = Tiles { scene, halo_px: plan.cost().halo_px, support: request.support };
     let run = Run { tiles, tiling: &tiling, cancel: &cancel, context };
-    let predicted = run.all(sink, progress)?;
+    let predicted = match &processors {
+        Processors::Cpu => run.all(Computers::Cpu(prepared.as_ref()), sink, progress)?,
+        Processors::Gpus(gpus) => {
+            let placed = supervise(context, &cancel, progress, (0.05, 0.05), "Preparing", |_| gpus.place(prepared.as_ref()))?;
+            run.all(Computers::Gpus(&placed), sink, progress)?
+        }
+    };
     let samples = info.bands * info.rows * info.cols;
     Ok(Report {
         method: request.method.info().id.into(),
-        device: "cpu".into(),
+        device: processors.name(),
         files: Vec::new(),
         bands: info.bands,
         rows: info.rows,
@@ -119,7 +132,7 @@ pub fn fuse_scene(
         artefacts: prepared.artefacts(),
         warnings: Vec::new(),
         tile_px: tiling.side_px,
-        threads,
+        threads: context.threads(),
         memory_bytes: tiling.bytes,
         seconds: start.elapsed().as_secs_f64(),
     })
@@ -166,6 +179,14 @@ pub(crate) fn supervise<T: Send>(
     outcome
 }
 
+/// What the workers of a run compute with.
+enum Computers<'a> {
+    /// Every thread of the pool the same.
+    Cpu(&'a dyn Prepared),
+    /// A queue each.
+    Gpus(&'a [OnGpu<'a>]),
+}
+
 struct Run<'a> {
     tiles: Tiles<'a>,
     tiling: &'a Tiling,
@@ -191,16 +212,15 @@ impl FirstError {
 
 impl Run<'_> {
     /// Computes every tile; returns the number of predicted samples.
-    fn all(&self, sink: &mut dyn Sink, progress: &mut Progress<'_>) -> Result<usize> {
+    fn all(&self, computers: Computers<'_>, sink: &mut dyn Sink, progress: &mut Progress<'_>) -> Result<usize> {
         let total = self.tiling.tiles.len();
-        let threads = self.context.threads();
+        let workers = self.tiling.workers;
         let next = AtomicUsize::new(0);
         let first_error = FirstError::default();
         let predicted = AtomicUsize::new(0);
 
-        let waiting = self.tiling.inputs_in_flight.saturating_sub(threads + self.tiling.readers).max(1);
+        let waiting = self.tiling.inputs_in_flight.saturating_sub(workers + self.tiling.readers).max(1);
         let (to_workers, filled) = sync_channel::<Filled>(waiting);
-        let filled = Mutex::new(filled);
         let (to_writer, computed) = sync_channel::<Computed>(2);
         let (to_caller, done) = sync_channel::<()>(total + 1);
         let buffers: Mutex<Vec<Vec<Array3<f32>>>> = Mutex::new(Vec::new());
@@ -220,23 +240,35 @@ impl Run<'_> {
                     guarded(first_error, self.cancel, || write_tiles(&computed, sink, self.cancel, &to_caller));
                 });
             }
-            self.context.pool().in_place_scope(|scope| {
-                // the receiver moves in, so that a reader whose queue nobody empties any more finds it closed
-                let filled = std::sync::Arc::new(filled);
-                for _ in 0..threads {
-                    let (filled, to_writer) = (filled.clone(), to_writer.clone());
-                    let (buffers, first_error, predicted) = (&buffers, &first_error, &predicted);
-                    scope.spawn(move |_| {
-                        guarded(first_error, self.cancel, || {
-                            let count = self.compute_tiles(&filled, &to_writer, buffers)?;
-                            predicted.fetch_add(count, Ordering::Relaxed);
-                            Ok(())
-                        });
+            // every worker has a share, so that a reader whose queue nobody empties any more finds it closed
+            let filled = Arc::new(Mutex::new(filled));
+            let worker =
+                |computer: Result<Computer<'_>>, filled: Arc<Mutex<Receiver<Filled>>>, to_writer: SyncSender<Computed>| {
+                    guarded(&first_error, self.cancel, || {
+                        let count = self.compute_tiles(computer?, &filled, &to_writer, &buffers)?;
+                        predicted.fetch_add(count, Ordering::Relaxed);
+                        Ok(())
                     });
-                }
-                drop((filled, to_writer));
-                self.watch(&done, total, progress);
-            });
+                };
+            let worker = &worker;
+            match computers {
+                Computers::Cpu(prepared) => self.context.pool().in_place_scope(|scope| {
+                    for _ in 0..workers {
+                        let (filled, to_writer) = (filled.clone(), to_writer.clone());
+                        scope.spawn(move |_| worker(Ok(Computer::Cpu(prepared)), filled, to_writer));
+                    }
+                    drop((filled, to_writer));
+                    self.watch(&done, total, progress);
+                }),
+                Computers::Gpus(placed) => std::thread::scope(|scope| {
+                    for gpu in placed.iter().flat_map(|gpu| std::iter::repeat_n(gpu, workers / placed.len())) {
+                        let (filled, to_writer) = (filled.clone(), to_writer.clone());
+                        scope.spawn(move || worker(gpu.computer(), filled, to_writer));
+                    }
+                    drop((filled, to_writer));
+                    self.watch(&done, total, progress);
+                }),
+            }
         });
 
         if let Some(error) = first_error.slot().take() {
@@ -283,6 +315,7 @@ impl Run<'_> {
 
     fn compute_tiles(
         &self,
+        mut computer: Computer<'_>,
         filled: &Mutex<Receiver<Filled>>,
         to_writer: &SyncSender<Computed>,
         buffers: &Mutex<Vec<Vec<Array3<f32>>>>,
@@ -293,7 +326,7 @@ impl Run<'_> {
             let next = filled.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(tile) = next else { return Ok(predicted) };
             self.cancel.check()?;
-            let Computed { region, image, support } = self.tiles.compute(&tile, &exec)?;
+            let Computed { region, image, support } = self.tiles.compute(&tile, &mut computer, &exec)?;
             buffers.lock().unwrap_or_else(PoisonError::into_inner).push(tile.layers);
             predicted += image.iter().filter(|v| !v.is_nan()).count();
             if to_writer.send(Computed { region, image, support }).is_err() {

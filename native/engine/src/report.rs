@@ -8,7 +8,7 @@ use stfusion_core::method::Artefact;
 pub struct Report {
     /// Id of the method.
     pub method: String,
-    /// Device that computed.
+    /// Device that computed: `cpu`, or GPUs by number and name.
     pub device: String,
     /// Files written.
     pub files: Vec<String>,

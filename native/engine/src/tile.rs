@@ -1,21 +1,37 @@
 //! One tile: its input filled from the scene, its output computed by the method.
 
 use ndarray::{Array3, Axis};
-use stfusion_core::method::{Layer, PairTile, Prepared, Scene, SceneInfo, TileIn, TileOut};
+use stfusion_core::device::Queue;
+use stfusion_core::method::{DeviceTiles, Layer, PairTile, Prepared, Scene, SceneInfo, TileIn, TileOut};
 use stfusion_core::{Cancel, Error, Exec, Region, Result};
 
 use crate::support::{self, SUPPORT_BANDS};
 
-/// What computes the tiles of a scene, each on its own, in any order and from several threads.
+/// The tiles of a scene, each on its own, in any order and from several threads.
 pub(crate) struct Tiles<'a> {
     /// The scene.
     pub scene: &'a dyn Scene,
-    /// The method.
-    pub prepared: &'a dyn Prepared,
     /// Input needed around a tile, in fine pixels.
     pub halo_px: usize,
     /// Whether the support layer is wanted.
     pub support: bool,
+}
+
+/// What computes one tile after the other.
+pub(crate) enum Computer<'a> {
+    /// The processor.
+    Cpu(&'a dyn Prepared),
+    /// A queue of a GPU.
+    Gpu(&'a dyn DeviceTiles, Box<dyn Queue>),
+}
+
+impl Computer<'_> {
+    fn run(&mut self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
+        match self {
+            Computer::Cpu(prepared) => prepared.run(tile, out, exec),
+            Computer::Gpu(tiles, queue) => tiles.run(tile, out, queue.as_mut(), exec),
+        }
+    }
 }
 
 /// Images under one tile, in buffers that are used again for later tiles.
@@ -58,8 +74,8 @@ impl Tiles<'_> {
     /// Computes a filled tile.
     ///
     /// # Errors
-    /// Those of the method.
-    pub fn compute(&self, tile: &Filled, exec: &Exec<'_>) -> Result<Computed> {
+    /// Those of the method and of the device.
+    pub fn compute(&self, tile: &Filled, computer: &mut Computer<'_>, exec: &Exec<'_>) -> Result<Computed> {
         let info = self.scene.info();
         let mut layers = tile.layers.iter();
         let mut next = || layers.next().map(|l| l.view()).ok_or_else(|| Error::internal("a tile lacks a layer"));
@@ -78,7 +94,7 @@ impl Tiles<'_> {
         {
             let mut view = support.as_mut().map(|s| s.view_mut());
             let mut out = TileOut { image: image.view_mut(), support: view.as_mut().map(support::of_method) };
-            self.prepared.run(&input, &mut out, exec)?;
+            computer.run(&input, &mut out, exec)?;
         }
         if let Some(support) = &mut support {
             support::complete(&input, &image.view(), &mut support.view_mut());

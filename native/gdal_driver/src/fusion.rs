@@ -23,6 +23,7 @@ pub(crate) fn open(name: &str, options: Vec<String>) -> Result<Box<Fusion>, Told
         let parsed = Name::parse(name);
         let mut job = parsed.job()?;
         options::apply(&options, &mut job)?;
+        shared::configure(&mut job)?;
         // where the prediction would be written does not matter, and neither does it make another prediction
         job.output = job.output.map(options::without_place);
         let prediction = shared::prediction(&job, name)?;

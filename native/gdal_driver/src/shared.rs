@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use stfusion_core::{Error, ErrorKind, Result};
-use stfusion_engine::{ContextOptions, Job, MemorySize, OnDemand};
+use stfusion_engine::{ContextOptions, DeviceChoice, Job, MemorySize, OnDemand};
 
 use crate::messages::log;
 
@@ -60,6 +60,17 @@ fn registered(key: &str) -> Option<Arc<OnDemand>> {
 fn threads() -> usize {
     let named = |option| stfusion_raster::config_option(option).and_then(|text| text.trim().parse::<usize>().ok());
     named("STFUSION_NUM_THREADS").or_else(|| named("GDAL_NUM_THREADS")).unwrap_or(0)
+}
+
+/// Sets what GDAL's configuration says and neither the job nor its open options do: the device.
+///
+/// # Errors
+/// [`ErrorKind::Parameter`] when the configuration option names no device.
+pub(crate) fn configure(job: &mut Job) -> Result<()> {
+    if let (DeviceChoice::Auto, Some(text)) = (&job.device, stfusion_raster::config_option("STFUSION_DEVICE")) {
+        job.device = text.parse().map_err(|e: Error| e.at("STFUSION_DEVICE"))?;
+    }
+    Ok(())
 }
 
 /// While it lives, this thread is opening a job.

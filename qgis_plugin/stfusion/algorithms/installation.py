@@ -89,16 +89,20 @@ def _describe(installation):
     gdal_version = known.pop("gdal", None)
     lines = [f"library's GDAL: {gdal_version or 'none'}"]
     for device in known.pop("devices", []):
-        details = ", ".join(f"{key} {value}" for key, value in device.items() if key not in ("id", "name") and value is not None)
-        lines.append(f"device: {device.get('id')}: {device.get('name')}{', ' + details if details else ''}")
+        details = [_text(key, value) for key, value in device.items() if key not in ("id", "name") and value is not None]
+        lines.append(", ".join([f"device: {device.get('id')}: {device.get('name')}", *details]))
+    gpu = known.pop("gpu", None)
+    if gpu:
+        lines.append(f"no GPU: {gpu.get('missing')}. {gpu.get('remedy')}")
     for key, value in known.items():
         if key in ("version", "os", "arch") or value is None:
             continue
-        lines.append(f"{key.replace('_', ' ')}: {_text(key, value)}")
+        lines.append(_text(key, value, ": "))
     return lines
 
 
-def _text(key, value):
+def _text(key, value, between=" "):
+    name = key.removesuffix("_bytes").replace("_", " ")
     if key.startswith("memory"):
-        return f"{value / 2**20:.0f} MiB"
-    return ", ".join(str(v) for v in value) if isinstance(value, list) else str(value)
+        return f"{name}{between}{value / 2**20:.0f} MiB"
+    return name + between + (", ".join(str(v) for v in value) if isinstance(value, list) else str(value))

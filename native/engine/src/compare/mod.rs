@@ -92,7 +92,7 @@ pub fn compare(job: &Job, options: &CompareOptions, context: &Context, progress:
     let context = own.as_ref().unwrap_or(context);
     check_pairs(job)?;
     let candidates = candidates::resolve(job, &options.methods)?;
-    job.device.resolve()?;
+    job.device.check()?;
     if let Some(range) = options.data_range {
         Assessor::new(1, 0, range)?;
     }
@@ -325,6 +325,7 @@ impl Run<'_> {
         let request = SceneRequest {
             method: candidate.method,
             values: &candidate.values,
+            device: &self.job.device,
             support: false,
             tile_px: None,
             held_bytes: self.held_bytes,

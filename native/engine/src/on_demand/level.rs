@@ -6,10 +6,11 @@ use ndarray::{s, Array3, ArrayViewMut3, Axis};
 use rayon::prelude::*;
 use stfusion_core::method::{Cost, Layer, Method, Plan, Prepared, Request, Scene, SceneInfo};
 use stfusion_core::param::{Kind, ParamSpec, Value, Values};
-use stfusion_core::{Cancel, Error, ErrorKind, Exec, Region, Result};
+use stfusion_core::{Cancel, Error, ErrorKind, Exec, LogSink, Region, Result};
 use stfusion_raster::RasterScene;
 
 use crate::context::{Context, Progress};
+use crate::device::{DeviceChoice, OnGpu, Processors};
 use crate::pipeline::supervise;
 use crate::tile::layers_of;
 
@@ -23,6 +24,7 @@ pub(super) struct Level {
     pub scene: Arc<RasterScene>,
     method: &'static dyn Method,
     plan: Box<dyn Plan>,
+    device: DeviceChoice,
     /// Whether the images of this level may be held in memory as a whole.
     held: bool,
     ready: Mutex<Option<Arc<Ready>>>,
@@ -33,6 +35,7 @@ pub(super) struct Ready {
     scene: SceneOf,
     pub prepared: Box<dyn Prepared>,
     pub cost: Cost,
+    processors: Processors,
 }
 
 enum SceneOf {
@@ -44,16 +47,35 @@ impl Ready {
     pub fn scene(&self) -> &dyn Scene {
         self.scene.get()
     }
+
+    /// The method on every GPU that computes this level; none when the processor does.
+    ///
+    /// # Errors
+    /// Those of [`Gpus::place`](crate::device::Gpus::place).
+    pub fn on_gpus(&self) -> Result<Vec<OnGpu<'_>>> {
+        match &self.processors {
+            Processors::Cpu => Ok(Vec::new()),
+            Processors::Gpus(gpus) => gpus.place(self.prepared.as_ref()),
+        }
+    }
+
+    /// Workers that compute at once, on a pool of `threads` threads.
+    pub fn workers(&self, threads: usize) -> usize {
+        match &self.processors {
+            Processors::Cpu => threads,
+            Processors::Gpus(gpus) => gpus.queues(),
+        }
+    }
 }
 
 impl Level {
-    /// Full resolution.
+    /// Full resolution, computed on `device`.
     ///
     /// # Errors
     /// Those of planning.
-    pub fn full(scene: RasterScene, method: &'static dyn Method, values: &Values) -> Result<Level> {
+    pub fn full(scene: RasterScene, method: &'static dyn Method, values: &Values, device: DeviceChoice) -> Result<Level> {
         let plan = method.plan(&Request { values, scene: scene.info() })?;
-        Ok(Level { factor: 1, scene: Arc::new(scene), method, plan, held: false, ready: Mutex::new(None) })
+        Ok(Level { factor: 1, scene: Arc::new(scene), method, plan, device, held: false, ready: Mutex::new(None) })
     }
 
     /// The same at `factor` times larger pixels; lengths in fine pixels among the parameters shrink. Where the method
@@ -71,7 +93,8 @@ impl Level {
         let (method, plan) =
             planned(full.method, &values).or_else(|_| planned(stfusion_methods::by_id(SUBSTITUTE)?, &Values::default()))?;
         let held = bytes_of(scene.info()) <= memory;
-        Ok(Level { factor, scene: Arc::new(scene), method, plan, held, ready: Mutex::new(None) })
+        let device = full.device.clone();
+        Ok(Level { factor, scene: Arc::new(scene), method, plan, device, held, ready: Mutex::new(None) })
     }
 
     pub fn info(&self) -> &SceneInfo {
@@ -80,6 +103,25 @@ impl Level {
 
     pub fn cost(&self) -> Cost {
         self.plan.cost()
+    }
+
+    /// What computes the level. Other resolutions than the full one are there to look at: where their method cannot use the GPUs that were
+    /// asked for, the processor computes them.
+    ///
+    /// # Errors
+    /// Those of [`DeviceChoice::for_plan`], at full resolution.
+    pub fn processors(&self, log: &LogSink) -> Result<Processors> {
+        self.processors_for(self.method, self.plan.as_ref(), log)
+    }
+
+    fn processors_for(&self, method: &dyn Method, plan: &dyn Plan, log: &LogSink) -> Result<Processors> {
+        match self.device.for_plan(method.info(), plan, self.info(), log) {
+            Err(error) if self.factor > 1 => {
+                log(stfusion_core::Level::Info, &format!("{error}: the CPU computes this resolution"));
+                Ok(Processors::Cpu)
+            }
+            processors => processors,
+        }
     }
 
     /// The level ready to compute tiles; the first caller reads the whole scene where the method asks for that.
@@ -107,22 +149,24 @@ impl Level {
             true => SceneOf::Memory(HeldScene::read(&self.scene, exec.cancel)?),
             false => SceneOf::Files(Arc::clone(&self.scene)),
         };
-        let (prepared, cost) = self.prepared_on(scene.get(), exec)?;
+        let (prepared, cost, processors) = self.prepared_on(scene.get(), exec)?;
         for (name, value) in prepared.derived() {
             exec.info(format!("{name}: {value}"));
         }
-        Ok(Ready { scene, prepared, cost })
+        Ok(Ready { scene, prepared, cost, processors })
     }
 
-    fn prepared_on(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<(Box<dyn Prepared>, Cost)> {
+    fn prepared_on(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<(Box<dyn Prepared>, Cost, Processors)> {
         match self.plan.prepare(scene, exec) {
             Err(error) if self.factor > 1 && matches!(error.kind(), ErrorKind::Data | ErrorKind::Parameter) => {
                 exec.info(format!("{error}: {SUBSTITUTE} takes its place at this resolution"));
                 let request = Request { values: &Values::default(), scene: self.info() };
-                let plan = stfusion_methods::by_id(SUBSTITUTE)?.plan(&request)?;
-                Ok((plan.prepare(scene, exec)?, plan.cost()))
+                let method = stfusion_methods::by_id(SUBSTITUTE)?;
+                let plan = method.plan(&request)?;
+                let processors = self.processors_for(method, plan.as_ref(), exec.log)?;
+                Ok((plan.prepare(scene, exec)?, plan.cost(), processors))
             }
-            prepared => Ok((prepared?, self.plan.cost())),
+            prepared => Ok((prepared?, self.plan.cost(), self.processors(exec.log)?)),
         }
     }
 }

@@ -28,13 +28,14 @@ use stfusion_raster::OutputSpec;
 pub use cache::Block;
 
 use crate::context::{Context, ContextOptions, Progress};
+use crate::device::OnGpu;
 use crate::fuse::{gap_warnings, metadata, open, resolved_job};
 use crate::job::Job;
 use crate::named_files::with_contents;
 use crate::pipeline::panicked;
 use crate::support::SUPPORT_BANDS;
-use crate::tile::{Computed, Tiles};
-use crate::tiles::{tiling, worthwhile_px};
+use crate::tile::{Computed, Computer, Tiles};
+use crate::tiles::{tiling, worthwhile_px, Workers};
 use cache::{Cache, Claim, Key};
 use level::{Level, Ready};
 
@@ -108,7 +109,7 @@ impl OnDemand {
         job.check_complete()?;
         let method = job.method()?;
         let values = with_contents(&job.values()?, method.info().parameters)?;
-        job.device.resolve()?;
+        job.device.check()?;
         let scene = open(job, &Cancel::new())?;
         let info = scene.info().clone();
         let mut warnings = scene.warnings().to_vec();
@@ -123,9 +124,11 @@ impl OnDemand {
         support.metadata.clone_from(&prediction.metadata);
 
         let held = scene.held_bytes() as u64;
-        let full = Level::full(scene, method, &values)?;
-        let (budget, threads) = (context.memory(), context.threads());
-        let cut = |budget: u64| tiling(&info, full.cost(), threads, true, budget, held, None);
+        let full = Level::full(scene, method, &values, job.device.clone())?;
+        let processors = full.processors(context.log())?;
+        let budget = context.memory();
+        let workers = Workers::new(&processors, full.cost(), context.threads());
+        let cut = |budget: u64| tiling(&info, &workers, true, budget, held, None);
         // blocks get half of the budget, or what tiles leave of it
         let tiling = cut(budget / 2).or_else(|_| cut(budget))?;
         let of_levels = budget / 16;
@@ -294,14 +297,16 @@ impl OnDemand {
         let tiles = self.tiles(level, &claims.keys);
         let work =
             Work { of: self, ready: &ready, part, cancel: Cancel::new(), next: AtomicUsize::new(0), buffers: Mutex::default() };
-        let threads = self.context.threads();
-        let (sender, computed) = sync_channel::<Result<Vec<Block>>>(threads);
+        let on_gpus = ready.on_gpus()?;
+        let workers = ready.workers(self.context.threads()).min(tiles.len());
+        let (sender, computed) = sync_channel::<Result<Vec<Block>>>(workers);
         let (total, mut done, mut told) = (tiles.len(), 0usize, Instant::now());
         let mut outcome = Ok(());
         self.context.pool().in_place_scope(|scope| {
-            for _ in 0..threads.min(total) {
+            for k in 0..workers {
                 let (work, tiles, sender) = (&work, &tiles, sender.clone());
-                scope.spawn(move |_| work.run(tiles, &sender));
+                let gpu = on_gpus.get(k % on_gpus.len().max(1));
+                scope.spawn(move |_| work.run(tiles, gpu, &sender));
             }
             drop(sender);
             // the channel is emptied to its end, so that nobody waits in front of it
@@ -406,9 +411,17 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Computes tiles until there are no more, or one fails, which stops the others.
-    fn run(&self, tiles: &[Region], done: &SyncSender<Result<Vec<Block>>>) {
+    fn run(&self, tiles: &[Region], gpu: Option<&OnGpu<'_>>, done: &SyncSender<Result<Vec<Block>>>) {
+        let mut computer = match gpu.map_or_else(|| Ok(Computer::Cpu(self.ready.prepared.as_ref())), OnGpu::computer) {
+            Ok(computer) => computer,
+            Err(error) => {
+                // nobody listens any more when another worker failed before
+                let _ = done.send(Err(error));
+                return;
+            }
+        };
         while let Some(&region) = tiles.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            let blocks = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.blocks(region)))
+            let blocks = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.blocks(region, &mut computer)))
                 .unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
             let failed = blocks.is_err();
             if done.send(blocks).is_err() || failed {
@@ -417,18 +430,13 @@ impl Work<'_> {
         }
     }
 
-    fn blocks(&self, region: Region) -> Result<Vec<Block>> {
+    fn blocks(&self, region: Region, computer: &mut Computer<'_>) -> Result<Vec<Block>> {
         let support = self.part.product == Product::Support;
-        let tiles = Tiles {
-            scene: self.ready.scene(),
-            prepared: self.ready.prepared.as_ref(),
-            halo_px: self.ready.cost.halo_px,
-            support,
-        };
+        let tiles = Tiles { scene: self.ready.scene(), halo_px: self.ready.cost.halo_px, support };
         let used = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         let filled = tiles.fill(region, used, &self.cancel)?;
         let exec = Exec { cancel: &self.cancel, log: self.of.context.log(), progress: &|_| {} };
-        let Computed { image, support, .. } = tiles.compute(&filled, &exec)?;
+        let Computed { image, support, .. } = tiles.compute(&filled, computer, &exec)?;
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(filled.layers);
         let (values, spec) = (support.unwrap_or(image), self.of.spec(self.part.product));
         region.blocks(self.of.block_px, self.of.block_px).into_iter().map(|block| stored(&values, region, block, spec)).collect()
