@@ -1,5 +1,6 @@
 //! STARFM on a GPU: the kernels of `cuda/methods/starfm.cu` in their order. The same candidates as on the CPU; weights are summed in the
-//! same order, but rounded elsewhere: a proposal is multiplied by its weight before the distance enters, not after.
+//! same order, but, unless some may weigh 1 whatever their distance, rounded elsewhere: a proposal is multiplied by its weight before the distance enters.
+//! Proposals beyond 1e32 can overflow by that, and the mean of the proposals at the pixel stands in then.
 
 use bytemuck::{Pod, Zeroable};
 use stfusion_core::device::{Arg, Buffer, Kernel, Queue};
