@@ -40,6 +40,12 @@ def test_weights_are_inspected(run, weights, tmp_path):
     assert (results["NETWORK"], results["LICENCE"]) == ("edcstfn", "CC0-1.0")
     for line in ("EDCSTFN (edcstfn)", "green, red, nir", "fields; nothing was learned", "CC0-1.0"):
         assert line in results["REPORT"]
+    assert run.feedback.warnings == []
+    terms = write_weights(tmp_path / "terms.safetensors", 3)
+    run("stfusion:weights", {"WEIGHTS": terms})
+    problem = "It does not say under which licence it may be used."
+    assert run.feedback.warnings == [problem]
+    assert not any(problem in line for line in run.feedback.infos)
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(Path(weights).read_bytes()[:1000])
     with pytest.raises(QgsProcessingException, match="broken.safetensors"):

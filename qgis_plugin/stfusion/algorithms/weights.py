@@ -57,7 +57,8 @@ class InspectWeights(StfusionAlgorithm):
             weights = self.library().weights_info(name)
         except Error as error:
             raise QgsProcessingException(str(error)) from error
-        for line in weights["text"].splitlines():
+        # the text ends with the problems, which are told as warnings
+        for line in weights["text"].partition("\nProblem ")[0].splitlines():
             feedback.pushInfo(line)
         for problem in weights["problems"]:
             feedback.pushWarning(problem)
