@@ -40,7 +40,10 @@ impl Files {
     pub fn job(&self, run: &Run, output: &str, mib: usize) -> serde_json::Value {
         let (pair, target) = (DAYS[0], DAYS[TARGET]);
         let day = |(y, m, d): (i32, u32, u32)| format!("{y:04}-{m:02}-{d:02}");
-        let parameters = if run.has_window() { serde_json::json!({ "window": run.window }) } else { serde_json::json!({}) };
+        let mut parameters = if run.has_window() { serde_json::json!({ "window": run.window }) } else { serde_json::json!({}) };
+        if let Some(weights) = &run.weights {
+            parameters["weights"] = weights.as_str().into();
+        }
         serde_json::json!({
             "stfusion": stfusion_engine::JOB_FORMAT,
             "method": run.method,
@@ -63,6 +66,8 @@ pub struct Run {
     pub window: usize,
     /// Number of threads.
     pub threads: usize,
+    /// The file of a network's weights.
+    pub weights: Option<String>,
 }
 
 impl Run {

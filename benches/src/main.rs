@@ -122,6 +122,7 @@ fn command() -> Command {
                 .arg(number("mib", "2048", "Memory budget of the job"))
                 .arg(number("threads", "2", "Threads"))
                 .arg(method.clone())
+                .arg(Arg::new("weights").long("weights").value_name("FILE").help("Weights of a network, for six bands"))
                 .arg(folder.clone()),
         )
         .subcommand(
@@ -184,8 +185,13 @@ fn sections(name: &str, matches: &ArgMatches) -> Result<Vec<Section>, Failure> {
     let method = text("method").unwrap_or_default();
     let only = text("only");
     #[cfg(feature = "gdal")]
-    let (folder, of_job) =
-        (text("folder"), || files::Run { method: method.into(), window: get("window"), threads: get("threads") });
+    let folder = text("folder");
+    #[cfg(feature = "gdal")]
+    let of_job = || -> Result<files::Run, Failure> {
+        let whole = |name: &str| std::fs::canonicalize(name).map_err(|e| format!("{name}: {e}"));
+        let weights = text("weights").map(whole).transpose()?.map(|path| path.to_string_lossy().into_owned());
+        Ok(files::Run { method: method.into(), window: get("window"), threads: get("threads"), weights })
+    };
     Ok(match name {
         "peak" => vec![peak::section()],
         "starfm" => vec![peak::section(), starfm::section(get("size"), get("window"), get("threads"), get("repeat"))?],
@@ -212,14 +218,14 @@ fn sections(name: &str, matches: &ArgMatches) -> Result<Vec<Section>, Failure> {
             repeat: get("repeat"),
         })?,
         #[cfg(feature = "gdal")]
-        "memory" => vec![memory::section(&of_job(), get("size"), get("mib"), folder)?],
+        "memory" => vec![memory::section(&of_job()?, get("size"), get("mib"), folder)?],
         #[cfg(feature = "gdal")]
         "driver" => {
             let plugins = matches.get_one::<String>("plugins").map(String::as_str);
-            vec![driver::section(&of_job(), get("size"), get("repeat"), plugins, folder)?]
+            vec![driver::section(&of_job()?, get("size"), get("repeat"), plugins, folder)?]
         }
         #[cfg(feature = "gdal")]
-        "io" => vec![io::section(&of_job(), get("size"), get("repeat"), folder)?],
+        "io" => vec![io::section(&of_job()?, get("size"), get("repeat"), folder)?],
         other => return Err(format!("{other} needs a build with GDAL").into()),
     })
 }
