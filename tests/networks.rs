@@ -5,9 +5,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use gdal::Dataset;
+use stfusion_core::source::Resampling;
 use stfusion_core::{ErrorKind, Region};
 use stfusion_engine::{Context, ContextOptions, Job, MemorySize, OnDemand, Part, Product};
 use stfusion_methods::networks::cases;
+use stfusion_nn::weights::metadata::{CoarseGrid, Metadata};
 
 const SIDE: usize = 200;
 const BANDS: usize = 6;
@@ -116,6 +118,29 @@ fn mistakes_with_weights_are_named_and_leave_no_file() {
     assert!(error.message().contains("encoder.0.1.weight is [3, 3, 3, 3], not [3, 6, 3, 3]"), "{error}");
     let error = refused(&|job| job.memory = MemorySize(Some(1 << 20)));
     assert_eq!(error.kind(), ErrorKind::Memory);
+}
+
+#[test]
+fn images_resampled_otherwise_than_in_training_are_a_warning() {
+    let place = place("edcstfn");
+    let warnings = |trained: Resampling, used: Option<Resampling>| {
+        let description = Metadata { coarse: Some(CoarseGrid::Fine { resampling: trained }), ..cases::description() };
+        std::fs::write(place.path("w.safetensors"), cases::weights_with("edcstfn", BANDS, description).unwrap()).unwrap();
+        let mut job = place.job.clone();
+        job.grid.coarse_resampling = used;
+        let output = job.output.get_or_insert_default();
+        (output.path, output.support, output.overwrite) = (place.path("w.tif").to_string_lossy().into_owned(), None, true);
+        let context = Context::new(ContextOptions::default()).unwrap();
+        let report = stfusion_engine::fuse(&job, &context, &mut |_, _| true).unwrap();
+        report.warnings.into_iter().filter(|w| w.contains("trained")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        warnings(Resampling::Cubic, Some(Resampling::Bilinear)),
+        ["The network was trained with coarse images resampled by cubic interpolation; this job resamples them by bilinear (set grid.coarse_resampling to cubic)"]
+    );
+    assert_eq!(warnings(Resampling::Cubic, Some(Resampling::Cubic)), [""; 0]);
+    // what the method takes where the job says nothing
+    assert_eq!(warnings(Resampling::Nearest, None), [""; 0]);
 }
 
 #[test]

@@ -64,6 +64,10 @@ opgan\t'OPGAN'
 stfgan\t'STFGAN'
 stm_stfnet\t'STM-STFNet'
 stfdiff\t'STFDiff'
+stfdcnn\t'STFDCNN'
+mustfn\t'MUSTFN'
+sdcs\t'SDCS'
+densestf\t'DenseSTF'
 onnx\t'ONNX network'
 nearest_pair\t'Nearest pair'
 linear_in_time\t'Linear in time'
@@ -194,6 +198,10 @@ opgan\t'OPGAN'
 stfgan\t'STFGAN'
 stm_stfnet\t'STM-STFNet'
 stfdiff\t'STFDiff'
+stfdcnn\t'STFDCNN'
+mustfn\t'MUSTFN'
+sdcs\t'SDCS'
+densestf\t'DenseSTF'
 onnx\t'ONNX network'
 nearest_pair\t'Nearest pair'
 linear_in_time\t'Linear in time'
@@ -230,7 +238,7 @@ complete -c stfusion -n "__fish_stfusion_using_subcommand weights" -s h -l help 
 complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -s i -l input -d 'An array for the input of this name; repeatable' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -l network -d 'The network, where the file does not say it' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -l set -d 'An option of the network; repeatable' -r
-complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -s o -l output -d 'Where the result goes, a .npy file' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -s o -l output -d 'Where the result goes, a .npy or .nc (netCDF) file' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -l threads -d 'Number of threads; 0 uses all processors that the process may use' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -l config -d 'Set a GDAL configuration option; repeatable' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand infer" -l overwrite -d 'Replace existing files'
@@ -266,6 +274,10 @@ opgan\t'OPGAN'
 stfgan\t'STFGAN'
 stm_stfnet\t'STM-STFNet'
 stfdiff\t'STFDiff'
+stfdcnn\t'STFDCNN'
+mustfn\t'MUSTFN'
+sdcs\t'SDCS'
+densestf\t'DenseSTF'
 onnx\t'ONNX network'
 nearest_pair\t'Nearest pair'
 linear_in_time\t'Linear in time'

@@ -145,6 +145,12 @@ typedef enum {
 } stf_role;
 
 /**
+ * Arrays of single precision with any number of axes, by their names: what a network takes, and what it makes. Use one from one
+ * thread at a time.
+ */
+typedef struct stf_arrays stf_arrays;
+
+/**
  * Threads, memory budget, callbacks and last error of a sequence of calls.
  *
  * Use one from one thread at a time; contexts are independent of each other, so each thread may have its own.
@@ -638,6 +644,65 @@ const char *stf_report_json(const stf_report *report);
  * Destroys a report. NULL is allowed.
  */
 void stf_report_destroy(stf_report *report);
+
+/**
+ * Makes arrays, none so far. Destroy them with stf_arrays_destroy.
+ */
+stf_status stf_arrays_create(stf_context *context, stf_arrays **out);
+
+/**
+ * Destroys arrays. NULL is allowed.
+ */
+void stf_arrays_destroy(stf_arrays *arrays);
+
+/**
+ * Adds an array: its name, the extents of its `axes` axes, and its values in C order (the last axis without gaps), which are copied.
+ * `shape` may be NULL for a single number. An array of the same name is replaced.
+ */
+stf_status stf_arrays_add(stf_context *context,
+                          stf_arrays *arrays,
+                          const char *name,
+                          const size_t *shape,
+                          size_t axes,
+                          const float *values);
+
+/**
+ * Number of arrays; 0 for NULL.
+ */
+size_t stf_arrays_count(const stf_arrays *arrays);
+
+/**
+ * One of the arrays, counted from 0: its name, the extents of its axes, and its values in C order. They belong to the arrays until
+ * they are destroyed or added to.
+ *
+ * Fails with STF_STATUS_DATA when there are not so many.
+ */
+stf_status stf_arrays_get(stf_context *context,
+                          const stf_arrays *arrays,
+                          size_t index,
+                          const char **name,
+                          const size_t **shape,
+                          size_t *axes,
+                          const float **values);
+
+/**
+ * Runs a network once on arrays: `inputs` by the names of its inputs; `out` is set to its results by theirs, to be destroyed with
+ * stf_arrays_destroy. `weights` names a safetensors or ONNX file; where `contents` is not NULL the file's `size` bytes lie there, and
+ * `weights` is what messages call them. Numbers that a network takes as whole ones are cut off.
+ *
+ * `options` is NULL or a JSON object: network (the id, where the file does not say it) and options (of the network, by name; they win
+ * over those of the file).
+ *
+ * Fails with STF_STATUS_READ for weights that cannot be read, STF_STATUS_DATA when arrays, weights and network do not fit, STF_STATUS_JOB
+ * for options that are none, STF_STATUS_UNSUPPORTED for operators that are not known.
+ */
+stf_status stf_infer(stf_context *context,
+                     const char *weights,
+                     const void *contents,
+                     size_t size,
+                     const char *options,
+                     const stf_arrays *inputs,
+                     stf_arrays **out);
 
 #ifdef __cplusplus
 }  // extern "C"

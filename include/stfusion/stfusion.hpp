@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -196,7 +197,27 @@ class report {
     std::unique_ptr<stf_report, destroy> report_;
 };
 
+/// An array of a network, in C order.
+struct array {
+    std::vector<std::size_t> shape;
+    std::vector<float> values; ///< As many as the product of the shape.
+};
+
 namespace detail {
+
+/// Arrays of the C interface.
+class arrays {
+  public:
+    arrays() = default;
+    ~arrays() { stf_arrays_destroy(arrays_); }
+    arrays(const arrays &) = delete;
+    arrays &operator=(const arrays &) = delete;
+    stf_arrays *get() const noexcept { return arrays_; }
+    stf_arrays **out() noexcept { return &arrays_; }
+
+  private:
+    stf_arrays *arrays_ = nullptr;
+};
 
 /// The C context and what its callbacks need, at one address for as long as a context or a job uses it.
 class session {
@@ -310,6 +331,49 @@ class context {
     std::string installation() const { return session_->text(stf_installation_json); }
     std::string image_info(const std::string &name) const { return session_->text(stf_image_info_json, name.c_str()); }
     std::string assess(const std::string &request) const { return session_->text(stf_assess_json, request.c_str()); }
+
+    std::string weights_info(const std::string &path) const {
+        return session_->text(stf_weights_info_json, path.c_str());
+    }
+
+    /// Runs a network once on arrays, by the names of its inputs, and returns its results. `weights` names a
+    /// safetensors or ONNX file; `options` is JSON, see stf_infer.
+    std::map<std::string, array> infer(const std::string &weights, const std::map<std::string, array> &inputs,
+                                       const std::string &options = "") const {
+        return infer(weights, nullptr, 0, inputs, options);
+    }
+
+    /// The same with the contents of the weights file, which messages call `name`.
+    std::map<std::string, array> infer(const std::string &name, const void *contents, std::size_t size,
+                                       const std::map<std::string, array> &inputs,
+                                       const std::string &options = "") const {
+        detail::arrays given;
+        session_->check(stf_arrays_create(session_->get(), given.out()));
+        for (const auto &[key, input] : inputs) {
+            session_->check(stf_arrays_add(session_->get(), given.get(), key.c_str(), input.shape.data(),
+                                           input.shape.size(), input.values.data()));
+        }
+        detail::arrays made;
+        session_->check(stf_infer(session_->get(), name.c_str(), contents, size, detail::or_null(options), given.get(),
+                                  made.out()));
+        std::map<std::string, array> results;
+        for (std::size_t i = 0; i < stf_arrays_count(made.get()); ++i) {
+            const char *key = nullptr;
+            const std::size_t *shape = nullptr;
+            std::size_t axes = 0;
+            const float *values = nullptr;
+            session_->check(stf_arrays_get(session_->get(), made.get(), i, &key, &shape, &axes, &values));
+            array result;
+            result.shape.assign(shape, shape + axes);
+            std::size_t count = 1;
+            for (const std::size_t extent : result.shape) {
+                count *= extent;
+            }
+            result.values.assign(values, values + count);
+            results.emplace(key, std::move(result));
+        }
+        return results;
+    }
 
     stf_context *c_context() const noexcept { return session_->get(); }
 

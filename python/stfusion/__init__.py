@@ -4,6 +4,7 @@
     fuse, Pair                   numpy arrays
     Job, assess, image_info      files
     weights_info                 a network's weights
+    infer                        a network run once on arrays
     stfusion.xr, stfusion.dask   xarray and dask
     methods, devices, ...        what the library can do
 
@@ -19,6 +20,7 @@ from ._library import context as _context
 from ._library import library as _library_in_use
 from ._library import load_library
 from .fusion import SUPPORT_BANDS, Pair, fuse
+from .inference import infer
 from .jobs import Job, assess, image_info, weights_info
 
 __version__ = "0.1.0"
@@ -37,6 +39,7 @@ __all__ = [
     "devices",
     "fuse",
     "image_info",
+    "infer",
     "installation",
     "job_schema",
     "library_version",

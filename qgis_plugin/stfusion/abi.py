@@ -69,6 +69,7 @@ class Image(ctypes.Structure):
 
 
 _int, _status, _text, _opaque = ctypes.c_int32, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p
+_sizes, _floats = ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_float)
 _texts, _opaques, _images = ctypes.POINTER(ctypes.c_char_p), ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(Image)
 
 PROTOTYPES = {
@@ -118,6 +119,15 @@ PROTOTYPES = {
     "stf_job_compare_json": (_status, (_opaque, _opaque, _text, _texts)),
     "stf_report_json": (_text, (_opaque,)),
     "stf_report_destroy": (None, (_opaque,)),
+    "stf_arrays_create": (_status, (_opaque, _opaques)),
+    "stf_arrays_destroy": (None, (_opaque,)),
+    "stf_arrays_add": (_status, (_opaque, _opaque, _text, _sizes, ctypes.c_size_t, _floats)),
+    "stf_arrays_count": (ctypes.c_size_t, (_opaque,)),
+    "stf_arrays_get": (
+        _status,
+        (_opaque, _opaque, ctypes.c_size_t, _texts, ctypes.POINTER(_sizes), _sizes, ctypes.POINTER(_floats)),
+    ),
+    "stf_infer": (_status, (_opaque, _text, _opaque, ctypes.c_size_t, _text, _opaque, _opaques)),
 }
 """Result and arguments of every function of `stfusion.h`."""
 
@@ -464,6 +474,33 @@ class Context:
         """Run a job of images in memory into the Image `prediction` (and `support`) and return the report as a dict."""
         support = None if support is None else ctypes.byref(support)
         return self._report("stf_job_run_image", job, ctypes.byref(prediction), support)
+
+    @contextlib.contextmanager
+    def arrays(self):
+        """Make arrays, none so far, for the length of a `with` block."""
+        with self._made("stf_arrays_create", "stf_arrays_destroy") as arrays:
+            yield arrays
+
+    @contextlib.contextmanager
+    def infer(self, weights, contents, options, inputs):
+        """Run a network on the arrays `inputs`; its results live for the length of a `with` block.
+
+        `contents` is None or the bytes of the file that messages then call `weights`; `options` is JSON or None.
+        """
+        arguments = encode(weights), contents, len(contents or b""), encode(options), inputs
+        with self._made("stf_infer", "stf_arrays_destroy", *arguments) as results:
+            yield results
+
+    def array(self, arrays, index):
+        """Return name, shape and values (a ctypes pointer) of one of the arrays; the values live as long as the arrays."""
+        name, shape, axes, values = ctypes.c_char_p(), _sizes(), ctypes.c_size_t(), _floats()
+        outs = (ctypes.byref(out) for out in (name, shape, axes, values))
+        self.call("stf_arrays_get", arrays, index, *outs)
+        return name.value.decode("utf-8"), tuple(shape[: axes.value]), values
+
+    def arrays_count(self, arrays):
+        """Return the number of arrays."""
+        return self._library.stf_arrays_count(arrays)
 
     def _report(self, function, *arguments):
         with self._made(function, "stf_report_destroy", *arguments) as report:

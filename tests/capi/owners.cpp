@@ -192,6 +192,33 @@ int main() {
     check(contains(named.json().c_str(), "/data/f"), "a job from JSON has its names in the folder",
           named.json().c_str());
 
+    // a network whose tensors are all zero returns its image
+    {
+        const std::string header =
+            R"({"__metadata__":{"stfusion":"{\"schema\":1,\"network\":\"stfdcnn\"}"},)"
+            R"("feature_extraction_layer.0.weight":{"dtype":"F32","shape":[1,1,9,9],"data_offsets":[0,324]},)"
+            R"("feature_extraction_layer.0.bias":{"dtype":"F32","shape":[1],"data_offsets":[324,328]},)"
+            R"("nonlinear_mapping_layer.0.weight":{"dtype":"F32","shape":[1,1,5,5],"data_offsets":[328,428]},)"
+            R"("nonlinear_mapping_layer.0.bias":{"dtype":"F32","shape":[1],"data_offsets":[428,432]},)"
+            R"("reconstruction_layer.0.weight":{"dtype":"F32","shape":[1,1,5,5],"data_offsets":[432,532]},)"
+            R"("reconstruction_layer.0.bias":{"dtype":"F32","shape":[1],"data_offsets":[532,536]}})";
+        std::string weights(8, '\0');
+        for (std::size_t i = 0; i < 8; ++i) {
+            weights[i] = static_cast<char>(header.size() >> 8 * i & 0xff);
+        }
+        weights += header + std::string(536, '\0');
+        const stfusion::array image{{1, 1, 3, 4}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}};
+        const auto results = moved.infer("zeros", weights.data(), weights.size(), {{"image", image}});
+        check(results.size() == 1 && results.at("image").shape == image.shape &&
+                  results.at("image").values == image.values,
+              "a network runs on arrays", "another result");
+        throws(STF_STATUS_DATA, "image", "a network without its array is refused",
+               [&] { moved.infer("zeros", weights.data(), weights.size(), {}); });
+        throws(STF_STATUS_READ, "/nowhere/w", "weights that are not there throw", [&] {
+            moved.infer("/nowhere/w", {{"image", image}});
+        });
+    }
+
     std::vector<float> first, second;
     std::thread one([&] { first = starfm(in, 1); }), two([&] { second = starfm(in, 2); });
     one.join();

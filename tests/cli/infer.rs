@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use stfusion_methods::networks::cases;
+use stfusion_raster::{read_array, write_arrays, Array};
 
 use crate::place::*;
 
@@ -54,4 +55,43 @@ fn a_network_runs_on_arrays() {
     place.run(&arguments).refused(1, &["f3.npy: is not a .npy file"], "numpy.save");
     let refused = place.run(&["infer", "w.safetensors", "-i", "coarse_t1", "-o", "x.npy"]);
     refused.refused(2, &["--input coarse_t1: expected KEY=VALUE"], "--input KEY=VALUE");
+}
+
+#[test]
+fn arrays_lie_in_netcdf_files_too() {
+    let place = Place::new();
+    fs::write(place.path("w.safetensors"), cases::weights("stfnet").unwrap()).unwrap();
+    let array =
+        |k: usize| Array { shape: vec![1, 2, 8, 12], values: (0..192).map(|i| 0.1 * k as f32 + 0.001 * i as f32).collect() };
+    let names = ["coarse_t1", "coarse_t2", "coarse_t3", "fine_t1"];
+    let arrays: Vec<_> = names.iter().enumerate().map(|(k, name)| (*name, array(k))).collect();
+    write_arrays(&place.path("in.nc"), &arrays).unwrap();
+    write_arrays(&place.path("other.nc"), &[("after", array(4)), ("more", array(5))]).unwrap();
+    let mut arguments = vec!["infer", "w.safetensors", "-i", "fine_t3=other.nc:after", "-o", "out.nc"];
+    let inputs = names.map(|name| format!("{name}=in.nc"));
+    arguments.extend(inputs.iter().flat_map(|input| ["-i", input.as_str()]));
+    place.run(&arguments).succeeded();
+    for (k, name) in ["c1", "c2", "c3", "f1", "f3"].iter().enumerate() {
+        npy(&place.path(&format!("{name}.npy")), &[1, 2, 8, 12], &array(k).values);
+    }
+    let same = [
+        "-i",
+        "coarse_t1=c1.npy",
+        "-i",
+        "coarse_t2=c2.npy",
+        "-i",
+        "coarse_t3=c3.npy",
+        "-i",
+        "fine_t1=f1.npy",
+        "-i",
+        "fine_t3=f3.npy",
+    ];
+    place.run(&[&["infer", "w.safetensors", "-o", "out.npy"], same.as_slice()].concat()).succeeded();
+    for name in ["fine_t2", "change_12", "change_23", "change_13"] {
+        let read = read_array(&place.path("out.nc"), Some(name), name).unwrap();
+        assert_eq!((read.shape, read.values), (vec![1, 2, 8, 12], numbers(&place.path(&format!("out.{name}.npy")))), "{name}");
+    }
+    place.run(&arguments).refused(1, &["out.nc exists"], "--overwrite");
+    let unnamed = place.run(&["infer", "w.safetensors", "-i", "fine_t3=other.nc", "-o", "x.nc"]);
+    unnamed.refused(1, &["other.nc: has no variable fine_t3; it has: after, more"], "file.nc:variable");
 }

@@ -29,6 +29,17 @@ fn a_weights_file_is_described() {
 }
 
 #[test]
+fn what_is_wrong_with_weights_is_a_failure() {
+    let place = Place::new();
+    fs::write(place.path("w.safetensors"), file(r#"{"schema":1,"network":"stfnet","bands":["red"]}"#)).unwrap();
+    let run = place.run(&["weights", "w.safetensors"]);
+    assert!(run.stdout.contains("Problem       It does not say under which licence it may be used."), "{}", run.stdout);
+    assert!(run.code == Some(1) && run.stderr.contains("w.safetensors has 2 problems"), "{run:?}");
+    let run = place.run(&["weights", "w.safetensors", "--json"]);
+    assert_eq!((run.code, run.json()["problems"].as_array().unwrap().len()), (Some(1), 2));
+}
+
+#[test]
 fn files_that_are_not_weights_are_refused() {
     let place = Place::new();
     place.run(&["weights", "no.safetensors"]).refused(1, &["no.safetensors: No such file"], "Check the name");

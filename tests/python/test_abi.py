@@ -24,6 +24,7 @@ def header_functions():
     return found
 
 
+HANDLES = ("stf_context", "stf_job", "stf_report", "stf_arrays")
 C_TYPES = {
     ctypes.c_int32: {"int32_t", "stf_status"},
     ctypes.c_uint32: {"uint32_t"},
@@ -37,8 +38,12 @@ C_TYPES = {
     _abi.Log: {"stf_log_fn"},
     ctypes.POINTER(ctypes.c_char_p): {"const char **"},
     ctypes.POINTER(_abi.Image): {"const stf_image *", "stf_image *"},
-    ctypes.POINTER(ctypes.c_void_p): {"stf_context **", "stf_job **", "stf_report **"},
-    ctypes.c_void_p: {f"{const}{t} *" for t in ("void", "stf_context", "stf_job", "stf_report") for const in ("", "const ")},
+    ctypes.POINTER(ctypes.c_size_t): {"const size_t *", "size_t *"},
+    ctypes.POINTER(ctypes.POINTER(ctypes.c_size_t)): {"const size_t **"},
+    ctypes.POINTER(ctypes.c_float): {"const float *"},
+    ctypes.POINTER(ctypes.POINTER(ctypes.c_float)): {"const float **"},
+    ctypes.POINTER(ctypes.c_void_p): {f"{handle} **" for handle in HANDLES},
+    ctypes.c_void_p: {f"{const}{t} *" for t in ("void", *HANDLES) for const in ("", "const ")},
 }
 
 

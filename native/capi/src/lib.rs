@@ -12,6 +12,7 @@
 #![allow(non_camel_case_types, reason = "types carry their C names")]
 #![allow(clippy::missing_safety_doc, reason = "the module page states what holds for the pointers of every function")]
 
+mod arrays;
 mod context;
 mod ffi;
 mod image;
@@ -22,6 +23,7 @@ mod scene;
 mod status;
 mod text;
 
+pub use arrays::*;
 pub use context::*;
 pub use image::*;
 pub use job::*;

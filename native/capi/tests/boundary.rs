@@ -634,6 +634,74 @@ fn weights_may_lie_in_memory() {
     assert!(out.iter().all(|v| v.is_finite()));
 }
 
+/// Arrays, destroyed at the end.
+struct Arrays(*mut stf_arrays);
+
+impl Drop for Arrays {
+    fn drop(&mut self) {
+        // SAFETY: NULL or made by the library, destroyed once.
+        unsafe { stf_arrays_destroy(self.0) }
+    }
+}
+
+#[test]
+fn a_network_runs_on_arrays() {
+    let f = Fixture::new(c"nearest_pair");
+    let weights = stfusion_methods::networks::cases::weights("stfnet").unwrap();
+    let shape = [1usize, 2, 8, 12];
+    let values = [0.25f32; 192];
+    let (mut inputs, mut results) = (Arrays(null_mut()), Arrays(null_mut()));
+    let nothing = |results: &Arrays| assert!(results.0.is_null(), "nothing is set by a failure");
+    // SAFETY: live handles, text, shapes and values of that many numbers.
+    unsafe {
+        let add = |inputs: &Arrays, name: &CStr, shape: *const usize, axes: usize, values: *const f32| {
+            stf_arrays_add(f.context, inputs.0, name.as_ptr(), shape, axes, values)
+        };
+        let run = |inputs: &Arrays, contents: &[u8], options: *const c_char, results: *mut *mut stf_arrays| {
+            stf_infer(f.context, c"w".as_ptr(), contents.as_ptr().cast(), contents.len(), options, inputs.0, results)
+        };
+        assert_eq!(stf_arrays_create(f.context, &mut inputs.0), stf_status::Ok, "{}", f.error());
+        f.refused(add(&inputs, c"a", null(), 1, values.as_ptr()), stf_status::Argument, "shape is NULL");
+        f.refused(add(&inputs, c"a", shape.as_ptr(), 4, null()), stf_status::Argument, "values is NULL");
+        f.refused(add(&inputs, c"a", [usize::MAX, 2].as_ptr(), 2, values.as_ptr()), stf_status::Argument, "the shape [");
+        f.refused(add(&inputs, c"a", shape.as_ptr(), 4, values.as_ptr().byte_add(1)), stf_status::Argument, "misaligned");
+        assert_eq!(add(&inputs, c"coarse_t1", null(), 0, values.as_ptr()), stf_status::Ok, "a number: {}", f.error());
+        for name in [c"coarse_t1", c"coarse_t2", c"coarse_t3", c"fine_t1"] {
+            assert_eq!(add(&inputs, name, shape.as_ptr(), 4, values.as_ptr()), stf_status::Ok, "{}", f.error());
+        }
+        assert_eq!(stf_arrays_count(inputs.0), 4, "one of the same name was replaced");
+        f.refused(run(&inputs, &weights, null(), &mut results.0), stf_status::Data, "fine_t3");
+        assert_eq!(add(&inputs, c"fine_t3", shape.as_ptr(), 4, values.as_ptr()), stf_status::Ok, "{}", f.error());
+        f.refused(run(&inputs, &weights[..50], null(), &mut results.0), stf_status::Read, "w: ");
+        f.refused(
+            run(&inputs, &weights, c"{\"netwerk\": 1}".as_ptr(), &mut results.0),
+            stf_status::Job,
+            "Not options of a network",
+        );
+        f.refused(run(&inputs, &weights, c"{\"network\": \"x\"}".as_ptr(), &mut results.0), stf_status::Data, "w: is for x");
+        let missing = stf_infer(f.context, c"/no/w".as_ptr(), null(), 0, null(), inputs.0, &mut results.0);
+        f.refused(missing, stf_status::Read, "/no/w");
+        nothing(&results);
+        assert_eq!(run(&inputs, &weights, null(), &mut results.0), stf_status::Ok, "{}", f.error());
+        assert_eq!(stf_arrays_count(results.0), 4);
+        let mut found = std::collections::BTreeMap::new();
+        for index in 0..4 {
+            let (mut name, mut shape, mut axes, mut values) = (null(), null(), 0, null());
+            let got = stf_arrays_get(f.context, results.0, index, &mut name, &mut shape, &mut axes, &mut values);
+            assert_eq!(got, stf_status::Ok, "{}", f.error());
+            assert_eq!(std::slice::from_raw_parts(shape, axes), [1, 2, 8, 12]);
+            let name = CStr::from_ptr(name).to_str().unwrap().to_owned();
+            found.insert(name, std::slice::from_raw_parts(values, 192).to_vec());
+        }
+        let sum = found["change_12"].iter().zip(&found["change_23"]).map(|(a, b)| a + b);
+        assert!(found["fine_t2"].iter().all(|v| v.is_finite()) && sum.eq(found["change_13"].iter().copied()));
+        let (mut name, mut shape, mut axes, mut values) = (null(), null(), 0, null());
+        let beyond = stf_arrays_get(f.context, results.0, 4, &mut name, &mut shape, &mut axes, &mut values);
+        f.refused(beyond, stf_status::Data, "no array 4; there are 4");
+        assert_eq!(stf_arrays_count(null()), 0);
+    }
+}
+
 #[cfg(not(feature = "gdal"))]
 #[test]
 fn without_gdal_the_functions_of_files_say_so() {

@@ -313,7 +313,8 @@ fn weights() -> Command {
         .long_about(
             "Describe and check the weights of a network: which network they belong to, how images are prepared for it, what it was trained on, the \
              licence, and what is wrong with the file. What the file does not say is shown as it was published.\n\n\
-             Read are safetensors files (tools/convert_weights.py makes them from .pth, .pt and .h5 checkpoints) and ONNX files.",
+             Read are safetensors files (tools/convert_weights.py makes them from .pth, .pt and .h5 checkpoints) and ONNX files. \
+             The exit status is 1 when there is something wrong, such as a licence that is not said.",
         )
         .arg(Arg::new("file").value_name("FILE").required(true).help("Weights file: safetensors or ONNX"))
         .arg(json())
@@ -322,19 +323,20 @@ fn weights() -> Command {
 fn infer() -> Command {
     sub("infer", "Run a network once on arrays")
         .long_about(
-            "Run a network once on arrays (.npy): for networks whose inputs are no images of a fusion job, such as series of stations, and for whoever \
+            "Run a network once on arrays (.npy or netCDF): for networks whose inputs are no images of a fusion job, such as series of stations, and for whoever \
              wants to see what a network does. Images are fused with `fuse`.",
         )
         .after_long_help(
             "Example:\n  stfusion infer weights.safetensors --input history_data=history.npy -o forecast.npy\n\n\
-             A network with several results writes one file for each, forecast.NAME.npy.",
+             Of a netCDF file the variable of the input's name is taken, or its only one, or the one named after it: --input x=series.nc:temperature.\n\n\
+             A network with several results writes one file for each, forecast.NAME.npy; a netCDF file takes them all.",
         )
         .arg(Arg::new("file").value_name("FILE").required(true).help("Weights file: safetensors or ONNX"))
         .args([
             repeated("input", "NAME=ARRAY", "An array for the input of this name; repeatable").short('i'),
             option("network", "ID", "The network, where the file does not say it"),
             repeated("set", "NAME=VALUE", "An option of the network; repeatable"),
-            option("output", "FILE", "Where the result goes, a .npy file").short('o').required(true),
+            option("output", "FILE", "Where the result goes, a .npy or .nc (netCDF) file").short('o').required(true),
             flag("overwrite", "Replace existing files"),
             json(),
         ])

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::ArgMatches;
 use serde_json::json;
 use stfusion_core::Cancel;
-use stfusion_engine::{Context, ContextOptions, InferRequest};
+use stfusion_engine::{Choice, Context, ContextOptions, InferOptions, InferRequest};
 
 use crate::failure::{Failure, Outcome};
 use crate::request::{key_value, texts};
@@ -19,8 +19,10 @@ pub(crate) fn infer(options: &ArgMatches, terminal: &Arc<Terminal>) -> Outcome {
     let pairs = |option: &str, id: &str| texts(options, id).map(|text| key_value(option, text)).collect::<Outcome<Vec<_>>>();
     let request = InferRequest {
         weights: text("file").ok_or_else(|| missing("weights file"))?.into(),
-        network: text("network"),
-        options: pairs("--set", "set")?.into_iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+        options: InferOptions {
+            network: text("network"),
+            options: pairs("--set", "set")?.into_iter().map(|(k, v)| (k.to_string(), Choice::Word(v.to_string()))).collect(),
+        },
         inputs: pairs("--input", "input")?.into_iter().map(|(k, v)| (k.to_string(), PathBuf::from(v))).collect(),
         output: text("output").ok_or_else(|| missing("output"))?.into(),
         overwrite: options.get_flag("overwrite"),

@@ -302,6 +302,11 @@ pub trait Plan: Send + Sync {
     /// What running a tile costs.
     fn cost(&self) -> Cost;
 
+    /// How the coarse images were brought onto the fine grid that the method was trained with, if it was and that is known.
+    fn trained_resampling(&self) -> Option<Resampling> {
+        None
+    }
+
     /// What running a tile on a GPU costs.
     ///
     /// # Errors

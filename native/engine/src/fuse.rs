@@ -5,7 +5,8 @@ use std::time::Instant;
 use ndarray::ArrayView3;
 use serde_json::{json, Value as Json};
 use stfusion_core::method::{MethodInfo, Scene, SceneInfo};
-use stfusion_core::source::{GridOptions, OutputOptions};
+use stfusion_core::param::Choices;
+use stfusion_core::source::{GridOptions, OutputOptions, Resampling};
 use stfusion_core::{Cancel, Error, ErrorKind, Grid, Region, Result};
 use stfusion_raster::{OutputSpec, RasterScene, SceneSource, Writer};
 
@@ -45,7 +46,9 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
     let info = scene.info().clone();
     let mut warnings: Vec<String> = scene.warnings().to_vec();
     warnings.extend(gap_warnings(&info));
-    method.plan(&stfusion_core::method::Request { values: &values, scene: &info })?;
+    let plan = method.plan(&stfusion_core::method::Request { values: &values, scene: &info })?;
+    warnings.extend(resampling_warning(plan.trained_resampling(), resolved_grid(job)?.coarse_resampling));
+    drop(plan);
 
     let (mut spec, spec_warnings) = OutputSpec::like(scene.fine_info(), output)?;
     warnings.extend(spec_warnings);
@@ -108,6 +111,17 @@ pub(crate) fn open(job: &Job, cancel: &Cancel) -> Result<RasterScene> {
 pub(crate) fn resolved_grid(job: &Job) -> Result<GridOptions> {
     let resampling = job.grid.coarse_resampling.unwrap_or(job.method()?.info().coarse_resampling);
     Ok(GridOptions { coarse_resampling: Some(resampling), ..job.grid.clone() })
+}
+
+/// A warning when coarse images are resampled otherwise than a network was trained with.
+fn resampling_warning(trained: Option<Resampling>, used: Option<Resampling>) -> Option<String> {
+    let (trained, used) = trained.zip(used).filter(|(trained, used)| trained != used)?;
+    Some(format!(
+        "The network was trained with coarse images resampled by {} interpolation; this job resamples them by {} (set grid.coarse_resampling to {})",
+        trained.id(),
+        used.id(),
+        trained.id()
+    ))
 }
 
 fn provenance_path(output: &str) -> String {

@@ -8,6 +8,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod array_files;
 mod context;
 mod device;
 mod job;
@@ -40,7 +41,7 @@ pub use context::{installation, Context, ContextOptions, MemorySize, Progress};
 pub use device::{devices, DeviceChoice};
 #[cfg(feature = "gdal")]
 pub use fuse::fuse;
-pub use infer::{infer, InferRequest, Inferred};
+pub use infer::{infer, infer_arrays, InferOptions, InferRequest, Inferred, NamedArray, WeightsSource};
 #[cfg(feature = "gdal")]
 pub use inspect::{describe_image, inspect, ImageDescription, Inspection};
 pub use job::{Job, JOB_FORMAT};
@@ -50,6 +51,7 @@ pub use on_demand::{Block, OnDemand, Part, Product, Resolution, Take};
 pub use pipeline::{fuse_scene, MemorySink, SceneRequest, Sink};
 pub use report::Report;
 pub use spec::{job_schema, spec};
+pub use stfusion_nn::weights::metadata::Choice;
 pub use support::SUPPORT_BANDS;
 pub use weights::{describe_weights, WeightsDescription};
 

@@ -100,12 +100,20 @@ impl Pending {
     /// # Errors
     /// [`ErrorKind::Write`] naming the file and the reason.
     pub(crate) fn write(path: &Path, label: &'static str, contents: &[u8]) -> Result<Pending> {
+        Pending::made(path, label, |temporary| std::fs::write(temporary, contents).map_err(|e| write_error(label, path, &e)))
+    }
+
+    /// As [`Pending::write`], by a function that makes the file of the hidden name.
+    ///
+    /// # Errors
+    /// Those of the function.
+    pub(crate) fn made(path: &Path, label: &'static str, make: impl FnOnce(&Path) -> Result<()>) -> Result<Pending> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let own = path.file_name().unwrap_or_default().to_string_lossy();
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let temporary = folder_of(path).join(format!(".{own}.{}-{number}.tmp", std::process::id()));
         let pending = Pending { temporary, path: path.to_path_buf(), label };
-        std::fs::write(&pending.temporary, contents).map_err(|e| write_error(label, path, &e))?;
+        make(&pending.temporary)?;
         Ok(pending)
     }
 

@@ -184,6 +184,31 @@ pub fn predict_on(
     tile: (usize, usize),
     support: bool,
 ) -> Result<Prediction> {
+    let blocks = Region::whole(scene.info().rows, scene.info().cols).blocks(tile.0, tile.1);
+    predict_tiles((device, method), values, scene, blocks.into_iter().rev(), support)
+}
+
+/// As [`predict_scene`], in these tiles, one after the other; other pixels of the prediction are `NaN`.
+///
+/// # Errors
+/// Those of the method and of reading.
+pub fn predict_regions(
+    method: &dyn Method,
+    values: &Values,
+    scene: &dyn Scene,
+    regions: impl IntoIterator<Item = Region>,
+    support: bool,
+) -> Result<Prediction> {
+    predict_tiles((None, method), values, scene, regions, support)
+}
+
+fn predict_tiles(
+    (device, method): (Option<&dyn Device>, &dyn Method),
+    values: &Values,
+    scene: &dyn Scene,
+    regions: impl IntoIterator<Item = Region>,
+    support: bool,
+) -> Result<Prediction> {
     let cancel = Cancel::new();
     let exec = Exec::quiet(&cancel);
     let info = scene.info();
@@ -202,7 +227,7 @@ pub fn predict_on(
     let mut image = Array3::from_elem((bands, rows, cols), f32::NAN);
     let mut layers = support.then(|| (Array2::from_elem((rows, cols), f32::NAN), Array2::from_elem((rows, cols), f32::NAN)));
     let mut fallback = Array2::zeros((rows, cols));
-    for region in Region::whole(rows, cols).blocks(tile.0, tile.1).into_iter().rev() {
+    for region in regions {
         let padded = region.grown(halo, rows, cols);
         let read = |layer: Layer| -> Result<Array3<f32>> {
             let mut out = Array3::zeros((info.bands_of(layer), padded.rows, padded.cols));

@@ -14,7 +14,7 @@ use stfusion_core::param::Choices as _;
 use stfusion_core::Result;
 
 use crate::onnx::Model;
-use crate::weights::metadata::{CoarseGrid, Metadata, PerBand, ValueRange};
+use crate::weights::metadata::{CoarseGrid, Metadata, PerBand, Role, ValueRange};
 use crate::weights::{published, Weights};
 use crate::zoo;
 
@@ -102,8 +102,8 @@ pub fn is_onnx_file(path: &Path) -> bool {
     is_onnx(&start, &path.display().to_string())
 }
 
-/// Whether bytes are rather an ONNX file than a safetensors file, whose ninth byte opens its header.
-fn is_onnx(bytes: &[u8], origin: &str) -> bool {
+/// Whether bytes, called `origin`, are rather an ONNX file than a safetensors file, whose ninth byte opens its header.
+pub fn is_onnx(bytes: &[u8], origin: &str) -> bool {
     let is_safetensors = bytes.get(8) == Some(&b'{');
     origin.to_ascii_lowercase().ends_with(".onnx") || !is_safetensors && bytes.first() == Some(&0x08)
 }
@@ -195,8 +195,9 @@ fn begun(file: &str, format: &'static str, bytes: u64, metadata: Option<&Metadat
 /// What is wrong with the tensors of a network, where its bands and inputs are known.
 fn misfit(network: &zoo::Network, weights: &Weights, description: &Metadata) -> Option<String> {
     let bands = description.bands.len();
-    let names: Option<Vec<_>> =
-        description.inputs.iter().map(|i| if let [role] = i.images[..] { role.zoo_input() } else { None }).collect();
+    // networks of the zoo take every image by its own name
+    let roles: Vec<_> = description.inputs.iter().flat_map(|input| input.images.iter().copied()).collect();
+    let names: Option<Vec<_>> = roles.iter().map(|role| role.zoo_input()).collect();
     let names = names.filter(|n| bands > 0 && !n.is_empty())?;
     let multiple = description.tile.multiple.unwrap_or(1);
     let side = description.tile.size.unwrap_or(SIDE_PX.next_multiple_of(multiple));
@@ -204,11 +205,11 @@ fn misfit(network: &zoo::Network, weights: &Weights, description: &Metadata) -> 
         Some(CoarseGrid::Coarse { factor }) => side / factor,
         _ => side,
     };
-    let shape = |name: &str| {
-        let side = if name.starts_with("coarse") { coarse } else { side };
+    let shape = |role: &Role| {
+        let side = if role.is_on_coarse_grid() { coarse } else { side };
         vec![1, bands, side, side]
     };
-    let images: Vec<(&str, Vec<usize>)> = names.into_iter().map(|name| (name, shape(name))).collect();
+    let images: Vec<(&str, Vec<usize>)> = names.into_iter().zip(roles.iter().map(shape)).collect();
     network.graph(weights, &images, &description.option_texts()).err().map(|e| e.message().to_owned())
 }
 
@@ -246,6 +247,10 @@ impl Inspection {
         line("Images", d.inputs.iter().map(fed).collect::<Vec<_>>().join(", "));
         line("Fine values", d.scaling.fine.as_ref().map(range).unwrap_or_default());
         line("Coarse values", d.scaling.coarse.as_ref().map(range).unwrap_or_default());
+        line(
+            "Centred",
+            if d.scaling.centred == Some(true) { "every band less its mean over the image".into() } else { String::new() },
+        );
         line(
             "Coarse grid",
             match d.coarse {

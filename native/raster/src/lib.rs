@@ -10,6 +10,7 @@
 #![deny(missing_docs)]
 
 mod align;
+mod arrays;
 mod bands;
 mod dataset;
 mod dates;
@@ -24,6 +25,7 @@ mod stored;
 mod writer;
 
 pub use align::Alignment;
+pub use arrays::{read_array, write_arrays, Array};
 pub use dataset::{describe, BandInfo, ImageInfo};
 pub use dates::{date_in_metadata, date_in_name};
 pub use image::Image;

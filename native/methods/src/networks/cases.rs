@@ -32,6 +32,27 @@ fn shapes(id: &str, bands: usize) -> Vec<(String, Vec<usize>)> {
                 conv(&format!("{direction}.reconstruction_layer.0"), bands, 3, 5);
             }
         }
+        "stfdcnn" => {
+            for stage in ["model_stage_1", "model_stage_2"] {
+                conv(&format!("{stage}.feature_extraction_layer.0"), 4, bands, 9);
+                conv(&format!("{stage}.nonlinear_mapping_layer.0"), 3, 4, 5);
+                conv(&format!("{stage}.reconstruction_layer.0"), bands, 3, 5);
+            }
+        }
+        "densestf" => {
+            let mut normalised = |layer: &str, out: usize, of: usize, kernel: usize| {
+                all.push((format!("{layer}.kernel"), vec![out, of, kernel, kernel]));
+                all.extend(["wn_g", "bias"].map(|name| (format!("{layer}.{name}"), vec![out])));
+            };
+            normalised("input_conv3x3", 2, 3 * bands, 3);
+            normalised("input_conv7x7", 1, 3 * bands, 7);
+            normalised("blocks.0.layers.0.conv1", 4, 3, 3);
+            normalised("blocks.0.layers.0.conv3", 2, 4, 3);
+            normalised("trans.0", 3, 5, 1);
+            normalised("final_block.layers.0.conv1", 4, 3, 3);
+            normalised("final_block.layers.0.conv3", 2, 4, 3);
+            normalised("fc1", bands, 5, 4);
+        }
         _ => {}
     }
     all

@@ -1,6 +1,6 @@
 //! The networks that are methods.
 //!
-//! Networks that want more than pairs and a target (a panchromatic image, a sharpened one) are in the zoo but not here.
+//! Networks that want more than pairs and a target (a panchromatic image, say) are in the zoo but not here.
 
 use stfusion_core::method::{Family, MethodInfo, Promises, Reference};
 use stfusion_core::source::Resampling;
@@ -213,6 +213,50 @@ pub static ALL: &[FusionNetwork] = &[
         readme: include_str!("stfdiff.md"),
     }
     .from(Origin::Zoo(&zoo::stfdiff::STFDIFF)),
+    Entry {
+        id: "stfdcnn",
+        label: "STFDCNN",
+        summary: "Two networks, coarse to a resolution between and on to fine, each followed by changes from two pairs",
+        tags: &["deep convolutional neural network", "deep learning", "CNN", "super-resolution", "Landsat", "MODIS", "two stages"],
+        references: &[Reference { citation: "Song, H., Liu, Q., Wang, G., Hang, R., Huang, B. (2018). Spatiotemporal satellite image fusion using deep convolutional neural networks. IEEE Journal of Selected Topics in Applied Earth Observations and Remote Sensing 11, 821-829", doi: "10.1109/JSTARS.2018.2797894" }],
+        min_pairs: 2,
+        coarse: Coarse::Fine,
+        readme: include_str!("stfdcnn.md"),
+    }
+    .from(Origin::Zoo(&zoo::stfdcnn::STFDCNN)),
+    Entry {
+        id: "mustfn",
+        label: "MUSTFN",
+        summary: "Features at three scales, over blocks and far around, of two fine and three coarse images, weighted by channel",
+        tags: &["multi-scale", "multi-sensor", "deep learning", "CNN", "channel attention", "Landsat", "MODIS", "pyramid pooling"],
+        references: &[Reference { citation: "Qin, P., Huang, H., Tang, H., Wang, J., Liu, C. (2022). MUSTFN: a spatiotemporal fusion method for multi-scale and multi-sensor remote sensing images based on a convolutional neural network. International Journal of Applied Earth Observation and Geoinformation 115, 103113", doi: "10.1016/j.jag.2022.103113" }],
+        min_pairs: 2,
+        coarse: Coarse::Fine,
+        readme: include_str!("mustfn.md"),
+    }
+    .from(Origin::Zoo(&zoo::mustfn::MUSTFN)),
+    Entry {
+        id: "sdcs",
+        label: "SDCS",
+        summary: "A first estimate of the target, corrected at five scales by what the coarse and fine images say of it",
+        tags: &["compressed sensing", "deep learning", "CNN", "adaptive instance normalisation", "Landsat", "MODIS", "one pair"],
+        references: &[Reference { citation: "Liu, P., Wang, L., Chen, J., Cui, Y. (2024). Semiblind compressed sensing: a bidirectional-driven method for spatiotemporal fusion of remote sensing images. IEEE Journal of Selected Topics in Applied Earth Observations and Remote Sensing 17", doi: "10.1109/JSTARS.2024.3463750" }],
+        min_pairs: 1,
+        coarse: Coarse::Fine,
+        readme: include_str!("sdcs.md"),
+    }
+    .from(Origin::Zoo(&zoo::sdcs::SDCS)),
+    Entry {
+        id: "densestf",
+        label: "DenseSTF",
+        summary: "A densely connected network predicts every pixel from the patch around it; one pair; slow",
+        tags: &["patch to pixel", "DenseNet", "deep learning", "CNN", "Landsat", "MODIS", "one pair"],
+        references: &[Reference { citation: "Ao, Z., Sun, Y., Pan, X., Xin, Q. (2022). Deep learning-based spatiotemporal data fusion using a patch-to-pixel mapping strategy and model comparisons. IEEE Transactions on Geoscience and Remote Sensing 60", doi: "10.1109/TGRS.2022.3154406" }],
+        min_pairs: 1,
+        coarse: Coarse::Fine,
+        readme: include_str!("densestf.md"),
+    }
+    .from(Origin::Zoo(&zoo::densestf::DENSESTF)),
     Entry {
         id: "onnx",
         label: "ONNX network",

@@ -1,14 +1,17 @@
-//! Images as a network takes them: which image each input is fed, scaled, on which grid, without gaps.
+//! Images as a network takes them: which image each input is fed, made of which images of the job, scaled, on which grid, without
+//! gaps.
 
-use ndarray::{ArrayView3, Axis};
-use stfusion_core::method::{SceneInfo, TileIn};
-use stfusion_core::{Error, ErrorKind, Result};
+use std::collections::{BTreeMap, BTreeSet};
+
+use ndarray::ArrayView3;
+use stfusion_core::method::{Layer, Scene, SceneInfo, TileIn};
+use stfusion_core::{Error, ErrorKind, Exec, Region, Result};
 use stfusion_nn::graph::Graph;
 use stfusion_nn::tensor::Tensor;
 use stfusion_nn::weights::metadata::{CoarseGrid, Metadata, Role, ValueRange};
 
-use super::patches;
 use crate::blocks::pair_order::nearest_first;
+use crate::blocks::passes::{map_blocks, BLOCK_PX};
 
 /// An input of the network.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,18 +31,26 @@ pub fn zoo_name(role: Role) -> Option<&'static str> {
     }
 }
 
-/// Whether it is a fine image.
-pub fn is_fine(role: Role) -> bool {
-    matches!(role, Role::FinePair1 | Role::FinePair2)
-}
-
 /// Whether a sampler makes it.
 fn is_sampled(role: Role) -> bool {
     matches!(role, Role::NoisyTarget | Role::Step)
 }
 
 fn is_second(role: Role) -> bool {
-    matches!(role, Role::FinePair2 | Role::CoarsePair2)
+    matches!(role, Role::FinePair2 | Role::CoarsePair2 | Role::LowPair2)
+}
+
+/// The images of a job whose sum, with these signs, is an image of this kind.
+fn terms(role: Role) -> &'static [(f32, Role)] {
+    match role {
+        Role::FinePair1 | Role::LowPair1 => &[(1.0, Role::FinePair1)],
+        Role::FinePair2 | Role::LowPair2 => &[(1.0, Role::FinePair2)],
+        Role::CoarsePair1 => &[(1.0, Role::CoarsePair1)],
+        Role::CoarsePair2 => &[(1.0, Role::CoarsePair2)],
+        Role::CoarseTarget => &[(1.0, Role::CoarseTarget)],
+        Role::SharpenedTarget => &[(1.0, Role::FinePair1), (1.0, Role::CoarseTarget), (-1.0, Role::CoarsePair1)],
+        Role::PanchromaticPair1 | Role::NoisyTarget | Role::Step => &[],
+    }
 }
 
 /// The pairs that stand for the first and the second one of a network: the nearest one alone, or the nearest before the target day
@@ -74,8 +85,21 @@ pub struct Preparation {
     pairs: (usize, Option<usize>),
     fine: ValueRange,
     coarse: ValueRange,
+    /// Whether images are less their means.
+    centred: bool,
+    /// The scaled mean of every band of the images that are less it, once the scene has been read.
+    means: BTreeMap<Role, Vec<f64>>,
     /// Fine pixels per pixel of a coarse image as the network takes it.
     pub factor: usize,
+}
+
+/// What a network sees at once: the rows and columns of the scene that lie under its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// A row of the scene for every row.
+    pub rows: Vec<usize>,
+    /// A column of the scene for every column.
+    pub cols: Vec<usize>,
 }
 
 /// What a patch of the scene gives a network.
@@ -102,7 +126,9 @@ impl Preparation {
                     ErrorKind::Unsupported,
                     format!("{label} takes {}, which is none of the images of a fusion job", other.id()),
                 )
-                .with_hint("A job feeds fine_pair1, coarse_pair1, fine_pair2, coarse_pair2 and coarse_target."));
+                .with_hint(
+                    "A job feeds fine_pair1, coarse_pair1, fine_pair2, coarse_pair2, coarse_target, low_pair1, low_pair2 and sharpened_target.",
+                ));
             }
             let alone = match input.images[..] {
                 [role] => zoo_name(role).map(String::from),
@@ -134,8 +160,63 @@ impl Preparation {
             pairs: pairs(scene, two, label)?,
             fine: metadata.scaling.fine.clone().unwrap_or_default(),
             coarse: metadata.scaling.coarse.clone().unwrap_or_default(),
+            centred: metadata.scaling.centred.unwrap_or(false),
+            means: BTreeMap::new(),
             factor,
         })
+    }
+
+    /// With the means over the whole scene, where images are less them.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn with_means(mut self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Preparation> {
+        if !self.centred {
+            return Ok(self);
+        }
+        let info = scene.info();
+        let roles: BTreeSet<Role> = self.feeds.iter().flat_map(|feed| feed.images.iter().copied()).collect();
+        let layers: Vec<Role> = roles.iter().flat_map(|role| terms(*role).iter().map(|term| term.1)).collect();
+        let blocks = Region::whole(info.rows, info.cols).blocks(BLOCK_PX, BLOCK_PX);
+        let read: Vec<Layer> = layers.iter().map(|role| self.layer(*role)).collect();
+        let sums = map_blocks(scene, &blocks, &read, exec, |_, images| {
+            let image = |role: Role| layers.iter().zip(images).find(|(own, _)| **own == role).map(|(_, image)| image.view());
+            let mut sums: Vec<(f64, u64)> = Vec::with_capacity(roles.len() * info.bands);
+            for &role in &roles {
+                let terms = terms_of(role, image)?;
+                for band in 0..info.bands {
+                    let values = (0..images[0].dim().1).flat_map(|row| (0..images[0].dim().2).map(move |col| (band, row, col)));
+                    let known = values.map(|at| sum_at(&terms, at)).filter(|value| !value.is_nan());
+                    sums.push(known.fold((0.0, 0), |(sum, count), value| (sum + self.scaled(role, band, value), count + 1)));
+                }
+            }
+            Ok(sums)
+        })?;
+        for (k, &role) in roles.iter().enumerate() {
+            let of_band = |band: usize| {
+                let parts = sums.iter().map(|block| block[k * info.bands + band]);
+                let (sum, count) = parts.fold((0.0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+                sum / (count.max(1) as f64)
+            };
+            self.means.insert(role, (0..info.bands).map(of_band).collect());
+        }
+        Ok(self)
+    }
+
+    /// The network's value, before its mean is taken off, of the unscaled `value` in `band`.
+    fn scaled(&self, role: Role, band: usize, value: f32) -> f64 {
+        let range = if role.has_fine_values() { &self.fine } else { &self.coarse };
+        range.forward(band, f64::from(value))
+    }
+
+    /// What is taken off a band of an image.
+    fn mean(&self, role: Role, band: usize) -> f64 {
+        self.means.get(&role).map_or(0.0, |means| means[band])
+    }
+
+    /// Whether the network has fine images on its coarse grid, which then is one between the fine and the coarse pixels.
+    pub fn has_low_images(&self) -> bool {
+        self.feeds.iter().any(|feed| feed.images.iter().any(|role| matches!(role, Role::LowPair1 | Role::LowPair2)))
     }
 
     /// The shape of every input for patches of `rows` x `cols` fine pixels.
@@ -179,59 +260,66 @@ impl Preparation {
     }
 
     fn factor_of(&self, feed: &Feed) -> usize {
-        if feed.images.iter().any(|role| is_fine(*role)) {
-            1
-        } else {
+        if feed.images.iter().all(|role| role.is_on_coarse_grid()) {
             self.factor
+        } else {
+            1
+        }
+    }
+
+    /// The image of the job that stands for a role that is one.
+    fn layer(&self, role: Role) -> Layer {
+        let second = self.pairs.1.unwrap_or(self.pairs.0);
+        match role {
+            Role::FinePair1 => Layer::Fine(self.pairs.0),
+            Role::CoarsePair1 => Layer::Coarse(self.pairs.0),
+            Role::FinePair2 => Layer::Fine(second),
+            Role::CoarsePair2 => Layer::Coarse(second),
+            _ => Layer::Target,
         }
     }
 
     fn image<'a>(&self, tile: &'a TileIn<'_>, role: Role) -> ArrayView3<'a, f32> {
-        let second = self.pairs.1.unwrap_or(self.pairs.0);
-        match role {
-            Role::FinePair1 => tile.pairs[self.pairs.0].fine,
-            Role::CoarsePair1 => tile.pairs[self.pairs.0].coarse,
-            Role::FinePair2 => tile.pairs[second].fine,
-            Role::CoarsePair2 => tile.pairs[second].coarse,
+        match self.layer(role) {
+            Layer::Fine(pair) => tile.pairs[pair].fine,
+            Layer::Coarse(pair) => tile.pairs[pair].coarse,
             _ => tile.target,
         }
     }
 
-    /// The inputs for the patch that begins at pixel `at` of the scene. Pixels beyond the scene's end repeat its last ones; what is
-    /// invalid becomes the mean of what is valid in its band of the patch.
+    /// The inputs for what a network sees at once. What is invalid becomes the mean of what is valid in its band there.
     ///
     /// # Errors
-    /// An internal error when the tile does not hold the patch.
-    pub fn feed(&self, tile: &TileIn<'_>, at: (usize, usize), axes: (&patches::Axis, &patches::Axis)) -> Result<Fed> {
-        let (rows, cols) = (axes.0.size, axes.1.size);
-        let inside = |start: usize, axis: &patches::Axis, from: usize| -> Vec<usize> {
-            (start..start + axis.size).map(|i| i.min(axis.length - 1) - from).collect()
+    /// An internal error when the tile does not hold all of it.
+    pub fn feed(&self, tile: &TileIn<'_>, window: &Window) -> Result<Fed> {
+        let Window { rows, cols } = window;
+        let outside = || Error::internal("a tile does not hold a patch");
+        let inside = |pixels: &[usize], from: usize, count: usize| -> Result<Vec<usize>> {
+            pixels.iter().map(|p| p.checked_sub(from).filter(|i| *i < count).ok_or_else(outside)).collect()
         };
-        let (from_rows, from_cols) = (inside(at.0, axes.0, tile.padded.row), inside(at.1, axes.1, tile.padded.col));
-        if from_rows.iter().any(|&r| r >= tile.padded.rows) || from_cols.iter().any(|&c| c >= tile.padded.cols) {
-            return Err(Error::internal("a tile does not hold a patch"));
-        }
-        let pixels = rows * cols;
-        let mut valid = vec![true; tile.target.dim().0 * pixels];
+        let from_rows = inside(rows, tile.padded.row, tile.padded.rows)?;
+        let from_cols = inside(cols, tile.padded.col, tile.padded.cols)?;
+        let pixels = rows.len() * cols.len();
+        let bands = tile.target.dim().0;
+        let mut valid = vec![true; bands * pixels];
         let mut inputs = Vec::with_capacity(self.feeds.len());
         for feed in &self.feeds {
             let factor = self.factor_of(feed);
-            let (high, wide) = (rows / factor, cols / factor);
+            let (high, wide) = (rows.len() / factor, cols.len() / factor);
             let mut values = Vec::new();
             for &role in &feed.images {
-                let range = if is_fine(role) { &self.fine } else { &self.coarse };
-                for (band, plane) in self.image(tile, role).axis_iter(Axis(0)).enumerate() {
-                    let first = values.len();
+                let terms = terms_of(role, |image| Some(self.image(tile, image)))?;
+                for band in 0..bands {
+                    let mean_of_band = self.mean(role, band);
                     let (mut sums, mut counts) = (vec![0.0f64; high * wide], vec![0u32; high * wide]);
                     for (y, &row) in from_rows.iter().enumerate() {
-                        let line = plane.row(row);
                         for (x, &col) in from_cols.iter().enumerate() {
-                            let value = line[col];
+                            let value = sum_at(&terms, (band, row, col));
                             if value.is_nan() {
-                                valid[band * pixels + y * cols + x] = false;
+                                valid[band * pixels + y * cols.len() + x] = false;
                             } else {
                                 let to = y / factor * wide + x / factor;
-                                sums[to] += range.forward(band, f64::from(value));
+                                sums[to] += self.scaled(role, band, value) - mean_of_band;
                                 counts[to] += 1;
                             }
                         }
@@ -241,26 +329,37 @@ impl Preparation {
                     let fill = if known > 0 { mean(sums.iter().sum(), known) } else { 0.0 };
                     let of_cell = |(sum, count): (&f64, &u32)| if *count > 0 { mean(*sum, *count) as f32 } else { fill as f32 };
                     values.extend(sums.iter().zip(&counts).map(of_cell));
-                    debug_assert_eq!(values.len(), first + high * wide);
                 }
             }
             let channels = values.len() / (high * wide);
             inputs.push(Tensor::from_f32(&[1, channels, high, wide], values)?);
         }
-        let (high, wide) = (rows.min(axes.0.length - at.0), cols.min(axes.1.length - at.1));
-        // a pixel counts where all its bands are valid
-        let inner = (0..high).flat_map(|y| (0..wide).map(move |x| y * cols + x));
+        // a pixel of the scene counts once, where all its bands are valid
+        let firsts = |pixels: &[usize]| (0..pixels.len()).filter(|&i| i == 0 || pixels[i] != pixels[i - 1]).collect::<Vec<_>>();
+        let (high, wide) = (firsts(rows), firsts(cols));
+        let inner = high.iter().flat_map(|y| wide.iter().map(move |x| y * cols.len() + x));
         let count = inner.filter(|at| valid.iter().skip(*at).step_by(pixels).all(|v| *v)).count();
-        Ok(Fed { inputs, valid_part: count as f32 / (high * wide) as f32, valid })
+        Ok(Fed { inputs, valid_part: count as f32 / (high.len() * wide.len()) as f32, valid })
     }
 
     /// The unscaled value of the network's `value` in `band`.
     pub fn unscaled(&self, band: usize, value: f32) -> f32 {
-        let value = self.fine.back(band, f64::from(value)) as f32;
+        let value = self.fine.back(band, f64::from(value) + self.mean(Role::FinePair1, band)) as f32;
         if value.is_finite() {
             value
         } else {
             f32::NAN
         }
     }
+}
+
+/// The images whose sum an image of this kind is, with their signs.
+fn terms_of<'a>(role: Role, image: impl Fn(Role) -> Option<ArrayView3<'a, f32>>) -> Result<Vec<(f32, ArrayView3<'a, f32>)>> {
+    let missing = || Error::internal(format!("{} is made of images that were not read", role.id()));
+    terms(role).iter().map(|(sign, part)| Ok((*sign, image(*part).ok_or_else(missing)?))).collect()
+}
+
+/// The sum at a place (band, row, col); `NaN` where one of the images is invalid.
+fn sum_at(terms: &[(f32, ArrayView3<'_, f32>)], at: (usize, usize, usize)) -> f32 {
+    terms.iter().map(|(sign, image)| sign * image[at]).sum()
 }

@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! plan:     weights file ──> Source ──at the size of a patch──> program; patches are laid over the scene
+//! prepare:  means over the scene, for networks whose images are less them
 //! run tile: for every patch under the tile:  images ──scaled, without gaps──> program ──scaled back──> blended
 //! ```
+//! A network that predicts the pixel in the middle of its patch alone is run once for every pixel of the tile instead.
+//!
 //! What a weights file does not say about the preparation of images is what was published about the network
 //! ([`stfusion_nn::weights::published`]). Patches have the size that the network was trained on and a grid of their own
 //! ([`patches`]), so that the prediction does not depend on the tiles of a run.
@@ -22,14 +25,15 @@ mod run;
 use std::sync::Arc;
 
 use stfusion_core::method::{check_needs, Cost, Method, MethodInfo, Plan, Prepared, Request, Scene, SceneInfo};
+use stfusion_core::source::Resampling;
 use stfusion_core::{params, Error, ErrorKind, Exec, Result};
 use stfusion_nn::weights::metadata::{Blend, Choice, CoarseGrid, Input, Metadata, Role};
 use stfusion_simd::Path;
 
 use diffusion::Diffusion;
-use images::{is_fine, zoo_name, Preparation};
+use images::{zoo_name, Preparation};
 use patches::Axis;
-use program::{Origin, Ready, Source};
+use program::{Origin, Predicted, Ready, Source};
 
 pub use entries::ALL;
 
@@ -96,8 +100,8 @@ impl Method for FusionNetwork {
             Origin::Onnx => e,
         };
         let ready = source.program(&contents, &shapes, &metadata.option_texts(), path).map_err(of_bands)?;
-        ready.check_output(file.name(), scene.bands, size)?;
-        Ok(Box::new(Planned { preparation, diffusion, grid, ready, source, remark, metadata, scene: scene.clone() }))
+        let predicted = ready.predicted(file.name(), scene.bands, size)?;
+        Ok(Box::new(Planned { preparation, diffusion, grid, ready, predicted, source, remark, metadata, scene: scene.clone() }))
     }
 }
 
@@ -231,7 +235,7 @@ impl Grid {
 /// `metadata`.
 fn declared_size(metadata: &mut Metadata, source: &Source) -> Option<(usize, usize)> {
     let size = |fine: bool| {
-        let of_kind = |role: &Role| is_fine(*role) == fine;
+        let of_kind = |role: &Role| role.is_on_coarse_grid() != fine;
         metadata.inputs.iter().filter(|input| input.images.iter().all(of_kind)).find_map(|input| source.size_of(&input.name))
     };
     let (fine, coarse) = (size(true)?, size(false));
@@ -257,6 +261,7 @@ struct Planned {
     diffusion: Option<Diffusion>,
     grid: Grid,
     ready: Arc<Ready>,
+    predicted: Predicted,
     source: Arc<Source>,
     remark: Option<String>,
     metadata: Metadata,
@@ -278,26 +283,37 @@ impl Planned {
 impl Plan for Planned {
     fn cost(&self) -> Cost {
         Cost {
-            halo_px: self.grid.longest() - 1,
+            halo_px: match self.predicted {
+                Predicted::Patch => self.grid.longest() - 1,
+                Predicted::Pixel => self.grid.longest() / 2,
+            },
             bytes_per_px: self.scene.bands * size_of::<f32>(),
             fixed_bytes: self.ready.bytes(),
             prepared_bytes: self.source.bytes() + self.kept_patches() * self.patch_bytes(),
         }
     }
 
-    fn prepare(&self, _scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
+    fn trained_resampling(&self) -> Option<Resampling> {
+        match self.metadata.coarse {
+            Some(CoarseGrid::Fine { resampling }) => Some(resampling),
+            _ => None,
+        }
+    }
+
+    fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
         if let Some(remark) = &self.remark {
             exec.warn(remark);
         }
         if let (Some(CoarseGrid::Coarse { factor }), Some(scale)) = (self.metadata.coarse, self.scene.scale) {
             let ratio = scale / factor as f64;
-            if !(0.8..=1.25).contains(&ratio) {
+            if !(0.8..=1.25).contains(&ratio) && !self.preparation.has_low_images() {
                 exec.warn(format!(
                     "The network was trained with coarse pixels of {factor} fine pixels; those of these images have {scale:.1}"
                 ));
             }
         }
-        Ok(Box::new(run::Network::new(self)))
+        let preparation = self.preparation.clone().with_means(scene, exec)?;
+        Ok(Box::new(run::Network::new(self, preparation)))
     }
 }
 

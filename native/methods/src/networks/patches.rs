@@ -41,6 +41,17 @@ impl Axis {
         Axis { length, size, starts, bounds, ramp }
     }
 
+    /// The pixel of the scene under every pixel of a patch; those beyond the scene's end repeat its last one.
+    pub fn pixels(&self, patch: usize) -> Vec<usize> {
+        let start = self.starts[patch];
+        (start..start + self.size).map(|pixel| pixel.min(self.length - 1)).collect()
+    }
+
+    /// As [`Axis::pixels`], for a patch around `pixel`, which is the first one of its second half; both ends of the scene repeat.
+    pub fn pixels_around(&self, pixel: usize) -> Vec<usize> {
+        (0..self.size).map(|i| (pixel + i).saturating_sub(self.size / 2).min(self.length - 1)).collect()
+    }
+
     /// Patches that contribute to some of the pixels.
     pub fn under(&self, pixels: Range<usize>) -> Range<usize> {
         let first = (0..self.starts.len()).find(|&k| self.reach(k).end > pixels.start).unwrap_or(self.starts.len());

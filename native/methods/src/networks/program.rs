@@ -36,6 +36,15 @@ enum Kind {
     Onnx(Box<Model>),
 }
 
+/// What of its patch a network predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Predicted {
+    /// Every pixel.
+    Patch,
+    /// The pixel in the middle alone.
+    Pixel,
+}
+
 /// A program and the place of the prediction among its results.
 pub struct Ready {
     /// The program.
@@ -186,14 +195,17 @@ impl Ready {
         self.program.arena_bytes() + self.program.scratch_bytes() + ports.map(|port| graph.ty(port.value).bytes()).sum::<usize>()
     }
 
-    /// Fails unless the prediction has one value for each band and pixel of a patch.
+    /// What of a patch of `size` rows and columns is predicted.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`] naming both shapes.
-    pub fn check_output(&self, label: &str, bands: usize, (rows, cols): (usize, usize)) -> Result<()> {
+    /// [`ErrorKind::Data`] naming both shapes when there is not one value for each band and pixel of the patch, nor one for each band.
+    pub fn predicted(&self, label: &str, bands: usize, (rows, cols): (usize, usize)) -> Result<Predicted> {
         let (got, expected) = (self.output_shape(), [1, bands, rows, cols]);
         if got == expected {
-            return Ok(());
+            return Ok(Predicted::Patch);
+        }
+        if got == [1, bands, 1, 1] || got == [1, bands] {
+            return Ok(Predicted::Pixel);
         }
         Err(Error::new(ErrorKind::Data, format!("{label} yields an image of shape {got:?}; expected {expected:?}")).with_hint(
             "Use weights that were trained with as many bands as the images have, or choose bands with grid.bands in the job.",

@@ -11,8 +11,8 @@ use stfusion_nn::weights::metadata::CoarseGrid;
 use stfusion_nn::Tensor;
 
 use super::diffusion::Diffusion;
-use super::images::Preparation;
-use super::program::Ready;
+use super::images::{Fed, Preparation, Window};
+use super::program::{Predicted, Ready};
 use super::{Grid, Planned};
 
 /// What the network made of one patch.
@@ -37,6 +37,7 @@ pub struct Network {
     diffusion: Option<Diffusion>,
     grid: Grid,
     ready: Arc<Ready>,
+    predicted: Predicted,
     derived: Vec<(String, String)>,
     bands: usize,
     /// Number of patches that are kept.
@@ -45,14 +46,15 @@ pub struct Network {
 }
 
 impl Network {
-    pub(super) fn new(plan: &Planned) -> Network {
-        let Planned { preparation, diffusion, grid, ready, scene, metadata, .. } = plan;
+    pub(super) fn new(plan: &Planned, preparation: Preparation) -> Network {
+        let Planned { diffusion, grid, ready, predicted, scene, metadata, .. } = plan;
         let numbers: Vec<String> = preparation.pairs_used().map(|k| (k + 1).to_string()).collect();
+        let count = match predicted {
+            Predicted::Patch => format!("{} x {}", grid.rows.starts.len(), grid.cols.starts.len()),
+            Predicted::Pixel => "one for every pixel".into(),
+        };
         let mut derived = vec![
-            (
-                "patches".into(),
-                format!("{} x {} of {} x {} px", grid.rows.starts.len(), grid.cols.starts.len(), grid.rows.size, grid.cols.size),
-            ),
+            ("patches".into(), format!("{count} of {} x {} px", grid.rows.size, grid.cols.size)),
             ("pairs used".into(), numbers.join(" ")),
         ];
         if let Some(diffusion) = diffusion {
@@ -68,10 +70,11 @@ impl Network {
         ];
         derived.extend(told.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name.into(), text.clone())));
         Network {
-            preparation: preparation.clone(),
+            preparation,
             diffusion: diffusion.clone(),
             grid: grid.clone(),
             ready: Arc::clone(ready),
+            predicted: *predicted,
             derived,
             bands: scene.bands,
             most: plan.kept_patches(),
@@ -106,15 +109,10 @@ impl Network {
         Ok(patch)
     }
 
-    fn computed(&self, at: (usize, usize), tile: &TileIn<'_>, exec: &Exec<'_>) -> Result<Patch> {
-        let Grid { rows, cols } = &self.grid;
-        let fed = self.preparation.feed(tile, (rows.starts[at.0], cols.starts[at.1]), (rows, cols))?;
-        if !fed.valid.contains(&true) {
-            return Ok(Patch { values: None, valid_part: 0.0 });
-        }
-        let missing = || Error::internal("the network has no prediction");
+    /// The network's values for what it is fed at a pixel of the scene.
+    fn evaluated(&self, fed: &Fed, at: (usize, usize), exec: &Exec<'_>) -> Result<Tensor> {
         let program = &self.ready.program;
-        let evaluated = |sampled: Option<[&Tensor; 2]>| {
+        let run = |sampled: Option<[&Tensor; 2]>| {
             let inputs = self.preparation.ordered(program.graph(), &fed.inputs, sampled)?;
             let mut results = program.run(&inputs, exec.cancel)?;
             if self.ready.output < results.len() {
@@ -123,15 +121,20 @@ impl Network {
                 Err(missing())
             }
         };
-        let result = match &self.diffusion {
-            None => evaluated(None)?,
-            Some(diffusion) => {
-                let noise = diffusion.noise((rows.starts[at.0], cols.starts[at.1]));
-                diffusion.sampler.image(&[1, self.bands, rows.size, cols.size], &noise, |x, step| {
-                    evaluated(Some([x, &Tensor::from_f32(&[1], vec![step as f32])?]))
-                })?
-            }
-        };
+        let Some(diffusion) = &self.diffusion else { return run(None) };
+        let shape = [1, self.bands, self.grid.rows.size, self.grid.cols.size];
+        diffusion
+            .sampler
+            .image(&shape, &diffusion.noise(at), |x, step| run(Some([x, &Tensor::from_f32(&[1], vec![step as f32])?])))
+    }
+
+    fn computed(&self, at: (usize, usize), tile: &TileIn<'_>, exec: &Exec<'_>) -> Result<Patch> {
+        let Grid { rows, cols } = &self.grid;
+        let fed = self.preparation.feed(tile, &Window { rows: rows.pixels(at.0), cols: cols.pixels(at.1) })?;
+        if !fed.valid.contains(&true) {
+            return Ok(Patch { values: None, valid_part: 0.0 });
+        }
+        let result = self.evaluated(&fed, (rows.starts[at.0], cols.starts[at.1]), exec)?;
         let values = result.f32s().ok_or_else(missing)?;
         let pixels = rows.size * cols.size;
         let of_pixel = |(i, value): (usize, &f32)| match fed.valid[i] {
@@ -142,6 +145,35 @@ impl Network {
         let values = Array3::from_shape_vec((self.bands, rows.size, cols.size), values).map_err(|_| missing())?;
         Ok(Patch { values: Some(values), valid_part: fed.valid_part })
     }
+
+    /// A tile of a network that predicts the pixel in the middle of its patch.
+    fn run_pixels(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
+        let Grid { rows, cols } = &self.grid;
+        let (middle, pixels) = (rows.size / 2 * cols.size + cols.size / 2, rows.size * cols.size);
+        for (row, col) in (0..tile.region.rows).flat_map(|row| (0..tile.region.cols).map(move |col| (row, col))) {
+            exec.cancel.check()?;
+            let at = (tile.region.row + row, tile.region.col + col);
+            let fed = self.preparation.feed(tile, &Window { rows: rows.pixels_around(at.0), cols: cols.pixels_around(at.1) })?;
+            let valid: Vec<bool> = (0..self.bands).map(|band| fed.valid[band * pixels + middle]).collect();
+            if valid.contains(&true) {
+                let result = self.evaluated(&fed, at, exec)?;
+                let values = result.f32s().ok_or_else(missing)?;
+                for (band, value) in values.iter().enumerate().filter(|(band, _)| valid[*band]) {
+                    out.image[(band, row, col)] = self.preparation.unscaled(band, *value);
+                }
+            }
+            if let Some(support) = &mut out.support {
+                support.valid_fraction[(row, col)] = fed.valid_part;
+                let predicted = (0..self.bands).any(|band| !out.image[(band, row, col)].is_nan());
+                support.similar_pixels[(row, col)] = f32::from(u8::from(predicted));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn missing() -> Error {
+    Error::internal("the network has no prediction")
 }
 
 impl Prepared for Network {
@@ -150,6 +182,9 @@ impl Prepared for Network {
     }
 
     fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
+        if self.predicted == Predicted::Pixel {
+            return self.run_pixels(tile, out, exec);
+        }
         let Grid { rows, cols } = &self.grid;
         let region = tile.region;
         let ends = (region.row + region.rows, region.col + region.cols);

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use ndarray::Array3;
-use stfusion_core::method::Method;
+use stfusion_core::method::{Method, PairTile, TileIn};
 use stfusion_core::param::Values;
-use stfusion_core::{Cancel, ErrorKind};
+use stfusion_core::{Cancel, ErrorKind, Region};
 use stfusion_nn::cpu::Program;
 use stfusion_nn::weights::metadata::{CoarseGrid, PerBand, Tile, ValueRange};
 use stfusion_nn::{Tensor, Weights};
@@ -41,18 +41,34 @@ fn tile(size: usize, overlap: usize, blend: Blend) -> Tile {
     Tile { size: Some(size), overlap: Some(overlap), blend: Some(blend), ..Tile::default() }
 }
 
-/// What the network says about a whole problem of one pair, without this module.
-fn by_hand(id: &str, contents: &[u8], problem: &Problem, scaled: impl Fn(f32) -> f32) -> Vec<f32> {
+/// What the network says about images of these names, without this module.
+fn run_on(id: &str, contents: &[u8], images: &[(&str, Array3<f32>)]) -> Vec<f32> {
     let weights = Weights::from_bytes(contents, "test").unwrap();
-    let (bands, rows, cols) = problem.dim();
-    let shape = vec![1, bands, rows, cols];
-    let images = [("coarse_t1", shape.clone()), ("fine_t1", shape.clone()), ("coarse_t2", shape.clone())];
-    let graph = stfusion_nn::zoo::network(id).unwrap().graph(&weights, &images, &BTreeMap::new()).unwrap();
-    let pair = &problem.pairs[0];
-    let tensor = |image: &Array3<f32>| Tensor::from_f32(&shape, image.iter().map(|v| scaled(*v)).collect()).unwrap();
-    let inputs = [&pair.coarse, &pair.fine, &problem.target].map(tensor);
+    let shape = |image: &Array3<f32>| vec![1, image.dim().0, image.dim().1, image.dim().2];
+    let shapes: Vec<_> = images.iter().map(|(name, image)| (*name, shape(image))).collect();
+    let graph = stfusion_nn::zoo::network(id).unwrap().graph(&weights, &shapes, &BTreeMap::new()).unwrap();
+    let tensor = |image: &Array3<f32>| Tensor::from_f32(&shape(image), image.iter().copied().collect()).unwrap();
+    let input = |name: &str| tensor(&images.iter().find(|(own, _)| *own == name).unwrap().1);
+    let inputs: Vec<_> = graph.inputs().iter().map(|port| input(&port.name)).collect();
+    let result = graph.outputs().iter().position(|port| port.name == "fine_t2").unwrap();
     let program = Program::compile(&graph, Path::Baseline).unwrap();
-    program.run(&inputs, &Cancel::new()).unwrap()[0].f32s().unwrap().to_vec()
+    program.run(&inputs, &Cancel::new()).unwrap()[result].f32s().unwrap().to_vec()
+}
+
+/// What a network for one pair says about a whole problem, without this module.
+fn by_hand(id: &str, contents: &[u8], problem: &Problem, scaled: impl Fn(f32) -> f32) -> Vec<f32> {
+    let pair = &problem.pairs[0];
+    let images = [("coarse_t1", &pair.coarse), ("fine_t1", &pair.fine), ("coarse_t2", &problem.target)];
+    run_on(id, contents, &images.map(|(name, image)| (name, image.mapv(&scaled))))
+}
+
+/// Means over blocks of `side` x `side` pixels.
+fn blocks(image: &Array3<f32>, side: usize) -> Array3<f32> {
+    let (bands, rows, cols) = image.dim();
+    Array3::from_shape_fn((bands, rows / side, cols / side), |(band, row, col)| {
+        let (from, to) = ((row * side, col * side), ((row + 1) * side, (col + 1) * side));
+        image.slice(ndarray::s![band, from.0..to.0, from.1..to.1]).mean().unwrap()
+    })
 }
 
 fn near(got: &Array3<f32>, expected: &[f32], tolerance: f32) {
@@ -211,4 +227,87 @@ fn programs_are_shared_while_they_are_in_use() {
     assert!(Arc::ptr_eq(&first, &program()));
     assert_eq!(first.output_shape(), [1, 2, 16, 16]);
     assert!(method("edcstfn").plan(&Request { values: &all, scene: scene.info() }).is_ok());
+}
+
+#[test]
+fn fine_images_are_brought_to_the_resolution_between() {
+    let problem = Problem::fields(2, 32, 48, 16, &[-16, 16], 5);
+    let description =
+        Metadata { coarse: Some(CoarseGrid::Coarse { factor: 8 }), tile: tile(48, 0, Blend::Centre), ..Metadata::default() };
+    let contents = described("stfdcnn", description);
+    let got = predicted("stfdcnn", &values("stfdcnn", contents.clone(), &[]), &problem);
+    let [before, after] = &problem.pairs[..] else { panic!("two pairs") };
+    let images = [
+        ("coarse_t1", blocks(&before.coarse, 8)),
+        ("coarse_t2", blocks(&problem.target, 8)),
+        ("coarse_t3", blocks(&after.coarse, 8)),
+        ("low_t1", blocks(&before.fine, 8)),
+        ("low_t3", blocks(&after.fine, 8)),
+        ("fine_t1", before.fine.clone()),
+        ("fine_t3", after.fine.clone()),
+    ];
+    near(&got, &run_on("stfdcnn", &contents, &images), 1e-5);
+}
+
+#[test]
+fn images_are_less_their_means_over_the_scene_and_the_prediction_is_not() {
+    // gaps, and more than one block of a pass
+    let problem = Problem::fields(2, 20, 300, 4, &[-16], 5).with_gaps(0.05, 2);
+    let contents = super::cases::weights("densestf").unwrap();
+    let got = predicted("densestf", &values("densestf", contents.clone(), &[]), &problem);
+    let pair = &problem.pairs[0];
+    let means = |image: &Array3<f32>| -> Vec<f32> {
+        let mean = |known: Vec<f64>| known.iter().sum::<f64>() / known.len() as f64;
+        image.outer_iter().map(|band| mean(band.iter().filter(|v| !v.is_nan()).map(|v| f64::from(*v)).collect()) as f32).collect()
+    };
+    let fine = means(&pair.fine);
+    let (row, col) = (3, 290);
+    let at = |image: &Array3<f32>| {
+        let means = means(image);
+        let of = |band: usize| {
+            let value = |y: usize, x: usize| {
+                let value = image[(band, (row + y).saturating_sub(8).min(19), (col + x).saturating_sub(8).min(299))];
+                (value / 0.6) - means[band] / 0.6
+            };
+            let all: Vec<f32> = (0..256).map(|i| value(i / 16, i % 16)).collect();
+            let known: Vec<f32> = all.iter().copied().filter(|v| !v.is_nan()).collect();
+            let mean = known.iter().sum::<f32>() / known.len() as f32;
+            all.into_iter().map(move |v| if v.is_nan() { mean } else { v }).collect::<Vec<_>>()
+        };
+        Array3::from_shape_vec((2, 16, 16), (0..2).flat_map(of).collect()).unwrap()
+    };
+    let images = [("fine_t1", at(&pair.fine)), ("coarse_t1", at(&pair.coarse)), ("coarse_t2", at(&problem.target))];
+    let expected = run_on("densestf", &contents, &images);
+    for band in 0..2 {
+        let (value, expected) = (got[(band, row, col)], 0.6 * expected[band] + fine[band]);
+        assert!((value - expected).abs() < 1e-5, "{value} instead of {expected} in band {band}");
+    }
+    let all_of = |band: usize| [&pair.fine, &pair.coarse, &problem.target].iter().all(|i| !i[(band, 10, 100)].is_nan());
+    for band in 0..2 {
+        assert_eq!(!got[(band, 10, 100)].is_nan(), all_of(band));
+    }
+}
+
+#[test]
+fn a_first_estimate_is_the_fine_image_and_the_coarse_change() {
+    let problem = Problem::fields(2, 16, 16, 4, &[-16], 5);
+    let scene = problem.scene().unwrap();
+    let inputs = vec![Input { name: String::new(), images: vec![Role::SharpenedTarget] }];
+    let preparation = Preparation::new(&Metadata { inputs, ..Metadata::default() }, scene.info(), "X").unwrap();
+    let pair = &problem.pairs[0];
+    let tile = TileIn {
+        region: Region::whole(16, 16),
+        padded: Region::whole(16, 16),
+        pairs: vec![PairTile {
+            fine: pair.fine.view(),
+            coarse: pair.coarse.view(),
+            classes: None,
+            objects: None,
+            gap_days: None,
+        }],
+        target: problem.target.view(),
+    };
+    let pixels: Vec<usize> = (0..16).collect();
+    let fed = preparation.feed(&tile, &images::Window { rows: pixels.clone(), cols: pixels }).unwrap();
+    near(&(&pair.fine + &problem.target - &pair.coarse), fed.inputs[0].f32s().unwrap(), 1e-6);
 }

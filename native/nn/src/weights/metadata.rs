@@ -134,11 +134,15 @@ pub struct Scaling {
     /// Of coarse images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coarse: Option<ValueRange>,
+    /// Whether every band of every image, once scaled, is less its mean over the whole image; the output gets that of the first
+    /// fine image back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub centred: Option<bool>,
 }
 
 impl Scaling {
     fn is_empty(&self) -> bool {
-        self.fine.is_none() && self.coarse.is_none()
+        *self == Scaling::default()
     }
 }
 
@@ -261,7 +265,11 @@ pub enum Role {
     CoarsePair2,
     /// Coarse image of the target.
     CoarseTarget,
-    /// A sharpened coarse image of the target from a stage before this network.
+    /// Fine image of the first pair as means over the pixels of the network's coarse grid.
+    LowPair1,
+    /// Fine image of the second pair as means over the pixels of the network's coarse grid.
+    LowPair2,
+    /// A first estimate of the target: the fine image of the first pair plus the change of the coarse images since.
     SharpenedTarget,
     /// Panchromatic fine image of the first pair.
     PanchromaticPair1,
@@ -279,13 +287,15 @@ impl Role {
         Role::FinePair2,
         Role::CoarsePair2,
         Role::CoarseTarget,
+        Role::LowPair1,
+        Role::LowPair2,
         Role::SharpenedTarget,
         Role::PanchromaticPair1,
         Role::NoisyTarget,
         Role::Step,
     ];
 
-    /// The input that networks of the zoo feed such an image, if it is one of a fusion job.
+    /// The input that networks of the zoo feed such an image, if it is one of a fusion job or made of those.
     pub fn zoo_input(self) -> Option<&'static str> {
         match self {
             Role::FinePair1 => Some("fine_t1"),
@@ -293,8 +303,21 @@ impl Role {
             Role::FinePair2 => Some("fine_t3"),
             Role::CoarsePair2 => Some("coarse_t3"),
             Role::CoarseTarget => Some("coarse_t2"),
-            _ => None,
+            Role::LowPair1 => Some("low_t1"),
+            Role::LowPair2 => Some("low_t3"),
+            Role::SharpenedTarget => Some("estimate_t2"),
+            Role::PanchromaticPair1 | Role::NoisyTarget | Role::Step => None,
         }
+    }
+
+    /// Whether its values are those of a fine image, and scaled like them.
+    pub fn has_fine_values(self) -> bool {
+        matches!(self, Role::FinePair1 | Role::FinePair2 | Role::LowPair1 | Role::LowPair2 | Role::SharpenedTarget)
+    }
+
+    /// Whether it lies on the coarse grid of a network that has one of its own.
+    pub fn is_on_coarse_grid(self) -> bool {
+        matches!(self, Role::CoarsePair1 | Role::CoarsePair2 | Role::CoarseTarget | Role::LowPair1 | Role::LowPair2)
     }
 
     /// Its name in the file.
@@ -305,6 +328,8 @@ impl Role {
             Role::FinePair2 => "fine_pair2",
             Role::CoarsePair2 => "coarse_pair2",
             Role::CoarseTarget => "coarse_target",
+            Role::LowPair1 => "low_pair1",
+            Role::LowPair2 => "low_pair2",
             Role::SharpenedTarget => "sharpened_target",
             Role::PanchromaticPair1 => "panchromatic_pair1",
             Role::NoisyTarget => "noisy_target",
@@ -474,6 +499,7 @@ impl Metadata {
         };
         all.scaling.fine = all.scaling.fine.or_else(|| other.scaling.fine.clone());
         all.scaling.coarse = all.scaling.coarse.or_else(|| other.scaling.coarse.clone());
+        all.scaling.centred = all.scaling.centred.or(other.scaling.centred);
         if all.inputs.is_empty() {
             all.inputs.clone_from(&other.inputs);
         }

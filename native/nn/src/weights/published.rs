@@ -8,7 +8,8 @@ use stfusion_core::source::Resampling;
 use super::metadata::{Blend, PerBand};
 use super::metadata::{Choice, CoarseGrid, Input, Metadata, Reference, Role, Scaling, Tile, ValueRange};
 
-use Role::{CoarsePair1, CoarsePair2, CoarseTarget, FinePair1, FinePair2, NoisyTarget, PanchromaticPair1, SharpenedTarget, Step};
+use Role::{CoarsePair1, CoarsePair2, CoarseTarget, FinePair1, FinePair2, LowPair1, LowPair2};
+use Role::{NoisyTarget, PanchromaticPair1, SharpenedTarget, Step};
 
 /// How a network takes values.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,6 +60,8 @@ pub struct Network {
     /// With two pairs, where the same weights take one or two.
     inputs_of_two_pairs: Option<Inputs>,
     range: Range,
+    /// Whether images are less their means.
+    centred: bool,
     coarse: CoarseGrid,
     tile: Tile,
     options: &'static [(&'static str, Setting)],
@@ -83,7 +86,11 @@ impl Network {
                     (name.to_owned(), choice)
                 })
                 .collect(),
-            scaling: Scaling { fine: Some(self.range.to_value_range()), coarse: Some(self.range.to_value_range()) },
+            scaling: Scaling {
+                fine: Some(self.range.to_value_range()),
+                coarse: Some(self.range.to_value_range()),
+                centred: self.centred.then_some(true),
+            },
             inputs: inputs.iter().map(|images| Input { name: String::new(), images: images.to_vec() }).collect(),
             coarse: Some(self.coarse),
             tile: self.tile,
@@ -117,6 +124,7 @@ const PLAIN: Network = Network {
     inputs: &[],
     inputs_of_two_pairs: None,
     range: Range::AsIs,
+    centred: false,
     coarse: ON_FINE,
     tile: NO_TILE,
     options: &[],
@@ -137,8 +145,11 @@ pub const NETWORKS: &[Network] = &[
     Network {
         id: "densestf",
         label: "DenseSTF",
+        citation: "Ao, Z., Sun, Y., Pan, X., Xin, Q., 2022. Deep learning-based spatiotemporal data fusion using a patch-to-pixel mapping strategy and model comparisons. IEEE Transactions on Geoscience and Remote Sensing 60.",
+        doi: "10.1109/TGRS.2022.3154406",
         inputs: &[&[FinePair1, CoarsePair1, CoarseTarget]],
         range: Range::Times(1.0 / 0.6),
+        centred: true,
         tile: fixed(64),
         ..PLAIN
     },
@@ -188,8 +199,10 @@ pub const NETWORKS: &[Network] = &[
     Network {
         id: "mustfn",
         label: "MUSTFN",
+        citation: "Qin, P., Huang, H., Tang, H., Wang, J., Liu, C., 2022. MUSTFN: a spatiotemporal fusion method for multi-scale and multi-sensor remote sensing images based on a convolutional neural network. International Journal of Applied Earth Observation and Geoinformation 115, 103113.",
+        doi: "10.1016/j.jag.2022.103113",
         inputs: &[&[FinePair1, FinePair2], &[CoarsePair1, CoarseTarget, CoarsePair2]],
-        tile: fixed(256),
+        tile: multiples(256, 16),
         ..PLAIN
     },
     Network {
@@ -218,8 +231,10 @@ pub const NETWORKS: &[Network] = &[
     Network {
         id: "sdcs",
         label: "SDCS",
+        citation: "Liu, P., Wang, L., Chen, J., Cui, Y., 2024. Semiblind compressed sensing: a bidirectional-driven method for spatiotemporal fusion of remote sensing images. IEEE Journal of Selected Topics in Applied Earth Observations and Remote Sensing 17.",
+        doi: "10.1109/JSTARS.2024.3463750",
         inputs: &[&[SharpenedTarget], &[CoarseTarget], &[FinePair1]],
-        tile: Tile { multiple: Some(16), ..NO_TILE },
+        tile: multiples(256, 16),
         ..PLAIN
     },
     Network {
@@ -234,7 +249,8 @@ pub const NETWORKS: &[Network] = &[
         label: "STFDCNN",
         citation: "Song, H., Liu, Q., Wang, G., Hang, R., Huang, B., 2018. Spatiotemporal satellite image fusion using deep convolutional neural networks. IEEE Journal of Selected Topics in Applied Earth Observations and Remote Sensing 11, 821-829.",
         doi: "10.1109/JSTARS.2018.2797894",
-        inputs: &[&[CoarsePair1], &[CoarseTarget], &[CoarsePair2], &[FinePair1], &[FinePair2]],
+        inputs: &[&[CoarsePair1], &[CoarseTarget], &[CoarsePair2], &[LowPair1], &[LowPair2], &[FinePair1], &[FinePair2]],
+        coarse: CoarseGrid::Coarse { factor: 8 },
         ..PLAIN
     },
     Network {
