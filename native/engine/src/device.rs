@@ -182,17 +182,37 @@ pub(crate) struct OnGpu<'a> {
     tiles: Box<dyn DeviceTiles + 'a>,
 }
 
-impl OnGpu<'_> {
-    /// What computes tiles there, on a queue of its own.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Device`].
-    pub fn computer(&self) -> Result<Computer<'_>> {
-        Ok(Computer::Gpu(self.tiles.as_ref(), self.device.queue()?))
-    }
+/// What a worker computes tiles with: a queue of its own on `gpu`, or the processor.
+///
+/// # Errors
+/// [`ErrorKind::Device`].
+pub(crate) fn computer<'a>(prepared: &'a dyn Prepared, gpu: Option<&'a OnGpu<'a>>) -> Result<Computer<'a>> {
+    Ok(match gpu {
+        Some(gpu) => Computer::Gpu(gpu.tiles.as_ref(), gpu.device.queue()?),
+        None => Computer::Cpu(prepared),
+    })
 }
 
 impl Processors {
+    /// Puts on each GPU what tiles need of the whole scene; none where the processor computes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`].
+    pub fn place<'a>(&'a self, prepared: &'a dyn Prepared) -> Result<Vec<OnGpu<'a>>> {
+        match self {
+            Processors::Cpu => Ok(Vec::new()),
+            Processors::Gpus(gpus) => gpus.place(prepared),
+        }
+    }
+
+    /// Workers that compute at once, on a pool of `threads` threads.
+    pub fn workers(&self, threads: usize) -> usize {
+        match self {
+            Processors::Cpu => threads,
+            Processors::Gpus(gpus) => gpus.queues(),
+        }
+    }
+
     /// For the report and the provenance: `cpu`, or `cuda:0 NVIDIA H100`.
     pub fn name(&self) -> String {
         match self {
@@ -223,15 +243,11 @@ impl Gpus {
     }
 
     /// Queues, each with a thread that serves it.
-    pub fn queues(&self) -> usize {
+    fn queues(&self) -> usize {
         QUEUES_PER_DEVICE * self.devices.len()
     }
 
-    /// Puts on each GPU what tiles need of the whole scene.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Device`].
-    pub fn place<'a>(&'a self, prepared: &'a dyn Prepared) -> Result<Vec<OnGpu<'a>>> {
+    fn place<'a>(&'a self, prepared: &'a dyn Prepared) -> Result<Vec<OnGpu<'a>>> {
         let place = |device: &'a Arc<dyn Device>| {
             let mut queue = device.queue()?;
             let tiles = prepared.on_device(queue.as_mut())?;

@@ -25,7 +25,7 @@ use stfusion_core::param::Values;
 use stfusion_core::{Cancel, Error, Exec, Region, Result};
 
 use crate::context::{Context, Progress};
-use crate::device::{DeviceChoice, OnGpu, Processors};
+use crate::device::{computer, DeviceChoice, OnGpu};
 use crate::named_files::with_contents;
 use crate::report::Report;
 use crate::tile::{Computed, Computer, Filled, Tiles};
@@ -112,13 +112,8 @@ pub fn fuse_scene(
 
     let tiles = Tiles { scene, halo_px: plan.cost().halo_px, support: request.support };
     let run = Run { tiles, tiling: &tiling, cancel: &cancel, context };
-    let predicted = match &processors {
-        Processors::Cpu => run.all(Computers::Cpu(prepared.as_ref()), sink, progress)?,
-        Processors::Gpus(gpus) => {
-            let placed = supervise(context, &cancel, progress, (0.05, 0.05), "Preparing", |_| gpus.place(prepared.as_ref()))?;
-            run.all(Computers::Gpus(&placed), sink, progress)?
-        }
-    };
+    let on_gpus = supervise(context, &cancel, progress, (0.05, 0.05), "Preparing", |_| processors.place(prepared.as_ref()))?;
+    let predicted = run.all(prepared.as_ref(), &on_gpus, sink, progress)?;
     let samples = info.bands * info.rows * info.cols;
     Ok(Report {
         method: request.method.info().id.into(),
@@ -179,14 +174,6 @@ pub(crate) fn supervise<T: Send>(
     outcome
 }
 
-/// What the workers of a run compute with.
-enum Computers<'a> {
-    /// Every thread of the pool the same.
-    Cpu(&'a dyn Prepared),
-    /// A queue each.
-    Gpus(&'a [OnGpu<'a>]),
-}
-
 struct Run<'a> {
     tiles: Tiles<'a>,
     tiling: &'a Tiling,
@@ -211,8 +198,14 @@ impl FirstError {
 }
 
 impl Run<'_> {
-    /// Computes every tile; returns the number of predicted samples.
-    fn all(&self, computers: Computers<'_>, sink: &mut dyn Sink, progress: &mut Progress<'_>) -> Result<usize> {
+    /// Computes every tile, on the GPUs if there are some; returns the number of predicted samples.
+    fn all(
+        &self,
+        prepared: &dyn Prepared,
+        on_gpus: &[OnGpu<'_>],
+        sink: &mut dyn Sink,
+        progress: &mut Progress<'_>,
+    ) -> Result<usize> {
         let total = self.tiling.tiles.len();
         let workers = self.tiling.workers;
         let next = AtomicUsize::new(0);
@@ -224,6 +217,15 @@ impl Run<'_> {
         let (to_writer, computed) = sync_channel::<Computed>(2);
         let (to_caller, done) = sync_channel::<()>(total + 1);
         let buffers: Mutex<Vec<Vec<Array3<f32>>>> = Mutex::new(Vec::new());
+
+        let worker = |gpu: Option<&OnGpu<'_>>, filled: Arc<Mutex<Receiver<Filled>>>, to_writer: SyncSender<Computed>| {
+            guarded(&first_error, self.cancel, || {
+                let count = self.compute_tiles(computer(prepared, gpu)?, &filled, &to_writer, &buffers)?;
+                predicted.fetch_add(count, Ordering::Relaxed);
+                Ok(())
+            });
+        };
+        let worker = &worker;
 
         std::thread::scope(|threads_scope| {
             for _ in 0..self.tiling.readers {
@@ -242,32 +244,22 @@ impl Run<'_> {
             }
             // every worker has a share, so that a reader whose queue nobody empties any more finds it closed
             let filled = Arc::new(Mutex::new(filled));
-            let worker =
-                |computer: Result<Computer<'_>>, filled: Arc<Mutex<Receiver<Filled>>>, to_writer: SyncSender<Computed>| {
-                    guarded(&first_error, self.cancel, || {
-                        let count = self.compute_tiles(computer?, &filled, &to_writer, &buffers)?;
-                        predicted.fetch_add(count, Ordering::Relaxed);
-                        Ok(())
-                    });
-                };
-            let worker = &worker;
-            match computers {
-                Computers::Cpu(prepared) => self.context.pool().in_place_scope(|scope| {
+            if on_gpus.is_empty() {
+                self.context.pool().in_place_scope(|scope| {
                     for _ in 0..workers {
                         let (filled, to_writer) = (filled.clone(), to_writer.clone());
-                        scope.spawn(move |_| worker(Ok(Computer::Cpu(prepared)), filled, to_writer));
+                        scope.spawn(move |_| worker(None, filled, to_writer));
                     }
                     drop((filled, to_writer));
                     self.watch(&done, total, progress);
-                }),
-                Computers::Gpus(placed) => std::thread::scope(|scope| {
-                    for gpu in placed.iter().flat_map(|gpu| std::iter::repeat_n(gpu, workers / placed.len())) {
-                        let (filled, to_writer) = (filled.clone(), to_writer.clone());
-                        scope.spawn(move || worker(gpu.computer(), filled, to_writer));
-                    }
-                    drop((filled, to_writer));
-                    self.watch(&done, total, progress);
-                }),
+                });
+            } else {
+                for gpu in on_gpus.iter().cycle().take(workers) {
+                    let (filled, to_writer) = (filled.clone(), to_writer.clone());
+                    threads_scope.spawn(move || worker(Some(gpu), filled, to_writer));
+                }
+                drop((filled, to_writer));
+                self.watch(&done, total, progress);
             }
         });
 

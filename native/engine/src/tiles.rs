@@ -65,11 +65,12 @@ pub(crate) struct Workers<'a> {
 impl<'a> Workers<'a> {
     /// The workers of a run with `threads` threads.
     pub fn new(processors: &'a Processors, cost: Cost, threads: usize) -> Workers<'a> {
+        let count = processors.workers(threads);
         match processors {
-            Processors::Cpu => Workers { count: threads, readers: if threads > 1 { 2 } else { 1 }, cost, gpus: None },
+            Processors::Cpu => Workers { count, readers: if threads > 1 { 2 } else { 1 }, cost, gpus: None },
             // a GPU waits for files rather than the other way round
             Processors::Gpus(gpus) => Workers {
-                count: gpus.queues(),
+                count,
                 readers: threads.clamp(1, GPU_READERS),
                 cost: Cost { bytes_per_px: 0, fixed_bytes: 0, ..cost },
                 gpus: Some(gpus),

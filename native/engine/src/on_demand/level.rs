@@ -10,7 +10,7 @@ use stfusion_core::{Cancel, Error, ErrorKind, Exec, LogSink, Region, Result};
 use stfusion_raster::RasterScene;
 
 use crate::context::{Context, Progress};
-use crate::device::{DeviceChoice, OnGpu, Processors};
+use crate::device::{DeviceChoice, Processors};
 use crate::pipeline::supervise;
 use crate::tile::layers_of;
 
@@ -35,7 +35,7 @@ pub(super) struct Ready {
     scene: SceneOf,
     pub prepared: Box<dyn Prepared>,
     pub cost: Cost,
-    processors: Processors,
+    pub processors: Processors,
 }
 
 enum SceneOf {
@@ -46,25 +46,6 @@ enum SceneOf {
 impl Ready {
     pub fn scene(&self) -> &dyn Scene {
         self.scene.get()
-    }
-
-    /// The method on every GPU that computes this level; none when the processor does.
-    ///
-    /// # Errors
-    /// Those of [`Gpus::place`](crate::device::Gpus::place).
-    pub fn on_gpus(&self) -> Result<Vec<OnGpu<'_>>> {
-        match &self.processors {
-            Processors::Cpu => Ok(Vec::new()),
-            Processors::Gpus(gpus) => gpus.place(self.prepared.as_ref()),
-        }
-    }
-
-    /// Workers that compute at once, on a pool of `threads` threads.
-    pub fn workers(&self, threads: usize) -> usize {
-        match &self.processors {
-            Processors::Cpu => threads,
-            Processors::Gpus(gpus) => gpus.queues(),
-        }
     }
 }
 

@@ -28,7 +28,7 @@ use stfusion_raster::OutputSpec;
 pub use cache::Block;
 
 use crate::context::{Context, ContextOptions, Progress};
-use crate::device::OnGpu;
+use crate::device::{computer, OnGpu};
 use crate::fuse::{gap_warnings, metadata, open, resolved_job};
 use crate::job::Job;
 use crate::named_files::with_contents;
@@ -297,8 +297,8 @@ impl OnDemand {
         let tiles = self.tiles(level, &claims.keys);
         let work =
             Work { of: self, ready: &ready, part, cancel: Cancel::new(), next: AtomicUsize::new(0), buffers: Mutex::default() };
-        let on_gpus = ready.on_gpus()?;
-        let workers = ready.workers(self.context.threads()).min(tiles.len());
+        let on_gpus = ready.processors.place(ready.prepared.as_ref())?;
+        let workers = ready.processors.workers(self.context.threads()).min(tiles.len());
         let (sender, computed) = sync_channel::<Result<Vec<Block>>>(workers);
         let (total, mut done, mut told) = (tiles.len(), 0usize, Instant::now());
         let mut outcome = Ok(());
@@ -412,7 +412,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Computes tiles until there are no more, or one fails, which stops the others.
     fn run(&self, tiles: &[Region], gpu: Option<&OnGpu<'_>>, done: &SyncSender<Result<Vec<Block>>>) {
-        let mut computer = match gpu.map_or_else(|| Ok(Computer::Cpu(self.ready.prepared.as_ref())), OnGpu::computer) {
+        let mut computer = match computer(self.ready.prepared.as_ref(), gpu) {
             Ok(computer) => computer,
             Err(error) => {
                 // nobody listens any more when another worker failed before
