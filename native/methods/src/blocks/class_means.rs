@@ -139,7 +139,11 @@ pub(super) fn assigned(sample: &PixelSample, means: &[Vec<i32>], labels: &mut [u
         } else {
             let mut planes = vec![[0.0; LANES]; bands];
             for (pixels, labels) in pixels.chunks(LANES * bands).zip(labels.chunks_mut(LANES)) {
-                let classes = widened(path, || nearest_of_many(pixels, &flat, &mut planes));
+                let classes = widened(
+                    path,
+                    #[inline(always)]
+                    || nearest_of_many(pixels, &flat, &mut planes),
+                );
                 for ((pixel, label), class) in pixels.chunks_exact(bands).zip(labels).zip(classes) {
                     take(pixel, label, class as usize);
                 }

@@ -208,9 +208,17 @@ impl ThinPlate {
         match (&self.table, &self.patch) {
             (Some(table), _) if inside(row, self.rows) && inside(col, self.cols) => {
                 let first = (row - TABLE_REACH) * self.cols + col - TABLE_REACH;
-                widened(self.path, || table.predict(&nodes[first..], self.cols, out, scratch));
+                widened(
+                    self.path,
+                    #[inline(always)]
+                    || table.predict(&nodes[first..], self.cols, out, scratch),
+                );
             }
-            (_, Some(patch)) => widened(self.path, || self.predict_on(patch, nodes, (row, col), out, scratch)),
+            (_, Some(patch)) => widened(
+                self.path,
+                #[inline(always)]
+                || self.predict_on(patch, nodes, (row, col), out, scratch),
+            ),
             (_, None) => out.fill(nodes[row * self.cols + col]),
         }
     }

@@ -83,7 +83,11 @@ fn predict(
                     homogeneity: homogeneity.slice(s![top..top + part.rows, left..left + part.cols]),
                 };
                 let to = values.slice_mut(s![band, place_rows.clone(), place_cols.clone()]);
-                widened(job.path, || cell.changes(&job.residuals, model, band, &mut work, to));
+                widened(
+                    job.path,
+                    #[inline(always)]
+                    || cell.changes(&job.residuals, model, band, &mut work, to),
+                );
             }
         }
     }

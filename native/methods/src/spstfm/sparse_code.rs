@@ -140,7 +140,11 @@ impl Coder {
 
     /// Codes `signal` (one value per pixel, finite). Read the code with [`Coder::atoms`] and [`Coder::coefficients`].
     pub fn code(&mut self, book: &Codebook, signal: &[f64], rule: Rule) {
-        widened(self.path, || self.code_in_place(book, signal, rule));
+        widened(
+            self.path,
+            #[inline(always)]
+            || self.code_in_place(book, signal, rule),
+        );
     }
 
     /// The atoms of the last code.

@@ -270,7 +270,11 @@ const POWER_TOLERANCE: f64 = 1e-18;
 /// Turns `direction` into the right singular vector of the largest singular value of `rows`, by power iteration from where it
 /// is, so that its sign stays; false, and any direction, where all rows are zero.
 fn largest_direction(path: Path, rows: &[f64], direction: &mut [f64], square: &mut Vec<f64>, image: &mut Vec<f64>) -> bool {
-    widened(path, || power_iteration(rows, direction, square, image))
+    widened(
+        path,
+        #[inline(always)]
+        || power_iteration(rows, direction, square, image),
+    )
 }
 
 #[inline(always)]
