@@ -1,8 +1,9 @@
 //! Tiles on a GPU: images there, launches over pixels, layers back.
 
+use bytemuck::{Pod, Zeroable};
 use ndarray::{ArrayViewMut2, ArrayViewMut3};
 use stfusion_core::device::{Arg, Buffer, Launch, Queue};
-use stfusion_core::method::SupportOut;
+use stfusion_core::method::{SupportOut, TileIn};
 use stfusion_core::{Error, Result};
 
 use super::tile_images::TileImages;
@@ -12,6 +13,51 @@ pub const SHARED_BYTES: usize = 48 * 1024;
 
 /// Most threads of a block.
 pub const THREADS: usize = 256;
+
+/// Where a tile lies: what the structures of window kernels have in common, in their order.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub struct TilePlace {
+    // pixels of the padded tile
+    rows: i32,
+    cols: i32,
+    bands: i32,
+    pairs: i32,
+    // pixels to compute, and where they begin in the padded tile
+    out_rows: i32,
+    out_cols: i32,
+    row_offset: i32,
+    col_offset: i32,
+    // the same in the scene
+    scene_row: i32,
+    scene_col: i32,
+    scene_rows: i32,
+    scene_cols: i32,
+    // half window
+    half: i32,
+}
+
+impl TilePlace {
+    /// Of `tile`, with `bands` bands, in a scene of (rows, columns), for windows with `half` pixels on each side.
+    pub fn new(tile: &TileIn<'_>, bands: usize, scene: (usize, usize), half: usize) -> TilePlace {
+        let number = |n: usize| n as i32;
+        TilePlace {
+            rows: number(tile.padded.rows),
+            cols: number(tile.padded.cols),
+            bands: number(bands),
+            pairs: number(tile.pairs.len()),
+            out_rows: number(tile.region.rows),
+            out_cols: number(tile.region.cols),
+            row_offset: number(tile.row_offset()),
+            col_offset: number(tile.col_offset()),
+            scene_row: number(tile.region.row),
+            scene_col: number(tile.region.col),
+            scene_rows: number(scene.0),
+            scene_cols: number(scene.1),
+            half: number(half),
+        }
+    }
+}
 
 /// Threads of a block that computes a row of `cols` pixels: whole warps, at most `most`.
 pub fn threads_for(cols: usize, most: usize) -> usize {

@@ -13,7 +13,9 @@ use super::inputs::distances;
 use super::parameters::ThresholdScope;
 use super::rules::Rules;
 use super::significance::LeastR2;
-use crate::blocks::on_device::{buffer_of, images_of, optional, over_pixels, read_image, read_support, room_for, threads_for};
+use crate::blocks::on_device::{
+    buffer_of, images_of, optional, over_pixels, read_image, read_support, room_for, threads_for, TilePlace,
+};
 use crate::blocks::tile_images::TileImages;
 
 /// Most threads of a block.
@@ -31,19 +33,7 @@ struct Tile {
     range_high: f64,
     classes: f64,
     flat_correlation: f64,
-    rows: i32,
-    cols: i32,
-    bands: i32,
-    pairs: i32,
-    out_rows: i32,
-    out_cols: i32,
-    row_offset: i32,
-    col_offset: i32,
-    scene_row: i32,
-    scene_col: i32,
-    scene_rows: i32,
-    scene_cols: i32,
-    half: i32,
+    place: TilePlace,
     inclusive: i32,
     relative_difference: i32,
     has_range: i32,
@@ -132,11 +122,6 @@ pub fn on_device<'a>(job: &'a Job, queue: &mut dyn Queue) -> Result<Box<dyn Devi
         range_high: high,
         classes: rules.classes,
         flat_correlation: rules.flat_correlation,
-        bands: rules.bands as i32,
-        pairs: rules.pairs as i32,
-        scene_rows: job.scene.0 as i32,
-        scene_cols: job.scene.1 as i32,
-        half: rules.half as i32,
         inclusive: i32::from(rules.inclusive),
         relative_difference: i32::from(rules.relative_difference),
         has_range: i32::from(rules.data_range.is_some()),
@@ -163,18 +148,8 @@ pub fn on_device<'a>(job: &'a Job, queue: &mut dyn Queue) -> Result<Box<dyn Devi
 
 impl OnDevice<'_> {
     fn tile(&self, tile: &TileIn<'_>) -> Tile {
-        let number = |n: usize| n as i32;
-        Tile {
-            rows: number(tile.padded.rows),
-            cols: number(tile.padded.cols),
-            out_rows: number(tile.region.rows),
-            out_cols: number(tile.region.cols),
-            row_offset: number(tile.row_offset()),
-            col_offset: number(tile.col_offset()),
-            scene_row: number(tile.region.row),
-            scene_col: number(tile.region.col),
-            ..self.rules
-        }
+        let rules = &self.job.rules;
+        Tile { place: TilePlace::new(tile, rules.bands, self.job.scene, rules.half), ..self.rules }
     }
 }
 

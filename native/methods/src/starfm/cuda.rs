@@ -12,7 +12,7 @@ use super::cpu::Job;
 use super::parameters::{Parameters, Weighting, ZeroDifference};
 use super::rules::WeightLaw;
 use crate::blocks::on_device::{
-    buffer_of, images_of, optional, over_pixels, read_image, read_layer, room_for, threads_for, SHARED_BYTES, THREADS,
+    buffer_of, images_of, optional, over_pixels, read_image, read_layer, room_for, threads_for, TilePlace, SHARED_BYTES, THREADS,
 };
 use crate::blocks::tile_images::TileImages;
 
@@ -30,19 +30,7 @@ const SLAB_ROWS: usize = 8;
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct Tile {
-    rows: i32,
-    cols: i32,
-    bands: i32,
-    pairs: i32,
-    out_rows: i32,
-    out_cols: i32,
-    row_offset: i32,
-    col_offset: i32,
-    scene_row: i32,
-    scene_col: i32,
-    scene_rows: i32,
-    scene_cols: i32,
-    half: i32,
+    place: TilePlace,
     more_keys: i32,
     largest_bound: i32,
     logarithmic: i32,
@@ -175,19 +163,7 @@ impl OnDevice<'_> {
         let rules = &self.job.rules;
         let number = |n: usize| n as i32;
         Tile {
-            rows: number(tile.padded.rows),
-            cols: number(tile.padded.cols),
-            bands: number(self.job.bands),
-            pairs: number(tile.pairs.len()),
-            out_rows: number(tile.region.rows),
-            out_cols: number(tile.region.cols),
-            row_offset: number(tile.row_offset()),
-            col_offset: number(tile.col_offset()),
-            scene_row: number(tile.region.row),
-            scene_col: number(tile.region.col),
-            scene_rows: number(self.job.scene.0),
-            scene_cols: number(self.job.scene.1),
-            half: number(rules.half),
+            place: TilePlace::new(tile, self.job.bands, self.job.scene, rules.half),
             more_keys: number(rules.similarity_bands.len().saturating_sub(1)),
             largest_bound: i32::from(rules.largest_bound),
             logarithmic: i32::from(rules.weighting == Weighting::Logarithmic),
