@@ -28,7 +28,7 @@ impl Convolved {
         finish: Finish,
     ) -> Self {
         if Squares::suit(path, op, x, w, y) {
-            return Convolved::Squares(Squares::new(path, op, x, weight, bias, y, finish));
+            return Convolved::Squares(Squares::new(path, op, [x, w, y], weight, bias, finish));
         }
         let mut taps = Prepared::new(path, op, x, w, weight, bias, y);
         taps.finish = finish;

@@ -1,16 +1,19 @@
 //! Convolution with 3x3 taps and stride 1 by squares of 2x2 results, each from 4x4 elements, with 16 multiplications instead of 36:
-//! F(2x2, 3x3) of Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", section 4.1.
+//! F(2x2, 3x3) of Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", section 4.1. More taps are cut into
+//! patches of 3x3, each of which sees the channel from another place; a patch that the taps do not fill leaves the last row or column of
+//! places out. So 5x5 taps take 49 multiplications instead of 100, 9x9 take 144 instead of 324.
 //!
 //! ```text
-//! U[place][output][channel] = (G g Gᵀ)[place] of the taps g             beforehand; a place is one of the 16 of a square
+//! a plane is a channel seen by a patch of taps; a place is one of the 16 of a square
+//! U[place][output][plane] = (G g Gᵀ)[place] of the taps g               beforehand
 //! for every task (image, rows and columns of squares, outputs):         tasks run in parallel
-//!     V[place][channel][square] = (Bᵀ d B)[place] of the elements d
+//!     V[place][plane][square] = (Bᵀ d B)[place] of the elements d
 //!     for some outputs at a time:
-//!         M[place][output][square] = Σ over channels U · V              16 products of matrices by register tiles
+//!         M[place][output][square] = Σ over planes U · V                16 products of matrices by register tiles
 //!         Aᵀ M A + bias + residual, nonlinearity -> result
 //! ```
 //!
-//! B and A hold only 0, 1 and -1, G halves as well, and the sums over channels are nine times shorter than those of the plain
+//! B and A hold only 0, 1 and -1, G halves as well, and the sums over planes are nine times shorter than those of the plain
 //! convolution: with 16 to 256 channels of images between 0 and 1 the rounding errors are half as large (root mean square of either
 //! against `f64`). What is held of V and M fits the second cache. Every element is computed by the same operations whatever the task;
 //! an infinite element or NaN may spread to its whole square.
@@ -48,13 +51,69 @@ pub(crate) struct Squares {
     before: [isize; 2],
     mode: PadMode,
     blocks: Vec<Block>,
-    /// Place, block, channel, output of the block.
+    /// Place, block, plane, output of the block.
     weights: Vec<f32>,
     bias: Vec<f32>,
-    /// Where every channel's squares begin.
-    offsets: Vec<u32>,
+    patches: Vec<Patch>,
+    places: [Place; PLACES],
     layout: Layout,
     finish: Finish,
+}
+
+/// At most 3x3 taps of a convolution.
+#[derive(Debug, Clone, Copy)]
+struct Patch {
+    /// Row and column of its first tap.
+    at: [usize; 2],
+    /// Rows and columns of taps, 1 to 3.
+    size: [usize; 2],
+}
+
+/// The patches of so many rows and columns of taps.
+fn patches([height, width]: [usize; 2]) -> Vec<Patch> {
+    let along = |n: usize| (0..n).step_by(3).map(move |at| (at, 3.min(n - at)));
+    along(height).flat_map(|(r, h)| along(width).map(move |(c, w)| Patch { at: [r, c], size: [h, w] })).collect()
+}
+
+/// Multiplications for a square of results of one channel.
+fn multiplications(patches: &[Patch]) -> usize {
+    patches.iter().map(|patch| (0..PLACES).filter(|&place| patch.fills(place)).count()).sum()
+}
+
+impl Patch {
+    /// Whether its taps, whatever they are, have a weight in a place: without third taps there is none in the fourth places.
+    fn fills(&self, place: usize) -> bool {
+        [place / 4, place % 4].into_iter().zip(self.size).all(|(place, taps)| place < 3 || taps == 3)
+    }
+
+    /// `G g Gᵀ` of its taps `g`; `row` is how many taps of the convolution lie in a row.
+    fn transformed(&self, taps: &[f32], row: usize) -> [f32; PLACES] {
+        let line = |a: f64, b: f64, c: f64| [a, (a + b + c) / 2.0, (a - b + c) / 2.0, c];
+        let g = |r: usize, c: usize| {
+            let inside = r < self.size[0] && c < self.size[1];
+            if inside {
+                f64::from(taps[(self.at[0] + r) * row + self.at[1] + c])
+            } else {
+                0.0
+            }
+        };
+        let columns = [0, 1, 2].map(|c| line(g(0, c), g(1, c), g(2, c)));
+        let mut places = [0.0; PLACES];
+        for (row, places) in places.chunks_exact_mut(4).enumerate() {
+            let values = line(columns[0][row], columns[1][row], columns[2][row]);
+            places.iter_mut().zip(values).for_each(|(p, v)| *p = v as f32);
+        }
+        places
+    }
+}
+
+/// One of the 16 products of matrices.
+#[derive(Debug)]
+struct Place {
+    /// Where its weights begin.
+    weights: usize,
+    /// Where the squares of the planes begin that have weights here.
+    offsets: Vec<u32>,
 }
 
 /// How the work is cut up.
@@ -77,10 +136,10 @@ fn apart(lines: usize, squares: usize) -> usize {
 }
 
 impl Layout {
-    fn new(path: Path, batch: usize, [channels, outputs]: [usize; 2], [height, width]: [usize; 2]) -> Self {
+    fn new(path: Path, batch: usize, [planes, outputs]: [usize; 2], [height, width]: [usize; 2]) -> Self {
         let pixels = 2 * path.lanes();
         let (rows, columns) = (height.div_ceil(2), width.div_ceil(2));
-        let most = (ELEMENT_BYTES / (4 * PLACES * channels)).clamp(2 * pixels, 8 * pixels);
+        let most = (ELEMENT_BYTES / (4 * PLACES * planes)).clamp(2 * pixels, 8 * pixels);
         // what is computed, register tiles filled up, and a little for every task
         let work =
             |&[r, c]: &[usize; 2]| rows.div_ceil(r) * columns.div_ceil(c) * ((r * c).next_multiple_of(pixels) + pixels / 4);
@@ -101,57 +160,63 @@ impl Layout {
     }
 }
 
-/// `G g Gᵀ` of nine taps.
-fn transformed(taps: &[f32]) -> [f32; PLACES] {
-    let line = |a: f64, b: f64, c: f64| [a, (a + b + c) / 2.0, (a - b + c) / 2.0, c];
-    let g = |row: usize, column: usize| f64::from(taps[3 * row + column]);
-    let columns = [0, 1, 2].map(|c| line(g(0, c), g(1, c), g(2, c)));
-    let mut places = [0.0; PLACES];
-    for (row, places) in places.chunks_exact_mut(4).enumerate() {
-        let values = line(columns[0][row], columns[1][row], columns[2][row]);
-        places.iter_mut().zip(values).for_each(|(p, v)| *p = v as f32);
-    }
-    places
-}
-
 impl Squares {
     /// Whether a convolution of x (shape `x`) with weights of shape `w` into shape `y` can be done this way, and sooner than tap by tap.
     pub(crate) fn suit(path: Path, op: &Convolution, x: &[usize], w: &[usize], y: &[usize]) -> bool {
         let plain = op.groups == 1 && op.stride.iter().chain(&op.dilation).all(|&n| n == 1);
-        let (&[_, channels, ..], &[_, _, height, width], &[outputs, _, 3, 3]) = (x, y, w) else { return false };
-        if !plain || channels.min(outputs) < 4 {
+        let (&[_, channels, ..], &[_, _, height, width], &[outputs, _, down, across]) = (x, y, w) else { return false };
+        if !plain || channels.min(outputs) < 4 || down.min(across) < 3 {
             return false;
         }
-        let layout = Layout::new(path, x[0], [channels, outputs], [height, width]);
-        let tap_by_tap = 9 * x[0] * height * width.next_multiple_of(2 * path.lanes());
-        // a transformation costs as much as some more channels or outputs
-        let beside = 1.0 + 3.0 / channels as f64 + 3.0 / outputs as f64;
-        ((PLACES * layout.tasks * layout.squares(path)) as f64) * beside < 0.9 * tap_by_tap as f64
+        let patches = patches([down, across]);
+        let planes = channels * patches.len();
+        let layout = Layout::new(path, x[0], [planes, outputs], [height, width]);
+        // in multiplications: what transforms a square of a plane and of a result takes the time of some, what walks a channel as well
+        let square = channels * outputs * multiplications(&patches) + PLACES * (16 * planes + 6 * outputs);
+        let pixel = channels * (outputs * down * across + 40);
+        square * layout.tasks * layout.squares(path) < pixel * x[0] * height * width.next_multiple_of(2 * path.lanes())
     }
 
     /// A convolution of x (shape `x`) with `weight` (shape `w`), which [`Squares::suit`].
     pub(crate) fn new(
         path: Path,
         op: &Convolution,
-        x: &[usize],
+        [x, w, y]: [&[usize]; 3],
         weight: &[f32],
         bias: Option<&[f32]>,
-        y: &[usize],
         finish: Finish,
     ) -> Self {
-        let (channels, outputs, output) = (x[1], y[1], [y[2], y[3]]);
-        let (blocks, layout) = (blocks(path, outputs), Layout::new(path, x[0], [channels, outputs], output));
-        let mut weights = vec![0.0; PLACES * outputs * channels];
+        let (channels, outputs, output, taps) = (x[1], y[1], [y[2], y[3]], [w[2], w[3]]);
+        let patches = patches(taps);
+        let planes = channels * patches.len();
+        let (blocks, layout) = (blocks(path, outputs), Layout::new(path, x[0], [planes, outputs], output));
+        let squares = layout.squares(path);
+        let mut begin = 0;
+        let places = std::array::from_fn(|place| {
+            let filled = (0..planes).filter(|plane| patches[plane % patches.len()].fills(place));
+            let offsets: Vec<_> = filled.map(|plane| (plane * squares) as u32).collect();
+            let weights = begin;
+            begin += outputs * offsets.len();
+            Place { weights, offsets }
+        });
+        let mut weights = vec![0.0; begin];
         for block in &blocks {
-            for (i, taps) in weight.chunks_exact(9).enumerate().skip(block.first * channels).take(block.count * channels) {
-                let (output, channel) = (i / channels - block.first, i % channels);
-                let first = (block.first * channels) + channel * block.count + output;
-                for (place, value) in transformed(taps).into_iter().enumerate() {
-                    weights[place * outputs * channels + first] = value;
+            for output in 0..block.count {
+                let mut at = [0; PLACES];
+                let of_output = &weight[(block.first + output) * channels * taps[0] * taps[1]..];
+                for channel in of_output.chunks_exact(taps[0] * taps[1]).take(channels) {
+                    for patch in &patches {
+                        for (place, value) in patch.transformed(channel, taps[1]).into_iter().enumerate() {
+                            if patch.fills(place) {
+                                let Place { weights: first, offsets } = &places[place];
+                                weights[first + block.first * offsets.len() + at[place] * block.count + output] = value;
+                                at[place] += 1;
+                            }
+                        }
+                    }
                 }
             }
         }
-        let offsets = (0..channels).map(|c| (c * layout.squares(path)) as u32).collect();
         Squares {
             path,
             batch: x[0],
@@ -164,7 +229,8 @@ impl Squares {
             blocks,
             weights,
             bias: bias.map_or(vec![0.0; outputs], <[f32]>::to_vec),
-            offsets,
+            patches,
+            places,
             layout,
             finish,
         }
@@ -181,7 +247,11 @@ impl Squares {
 
     /// Values that a task needs beside operands and result: V, M, and eight lines and two rows.
     fn scratch(&self) -> [usize; 3] {
-        [PLACES * self.apart(self.channels), PLACES * self.apart(self.layout.group * most_outputs(self.path)), 10 * self.line()]
+        [
+            PLACES * self.apart(self.channels * self.patches.len()),
+            PLACES * self.apart(self.layout.group * most_outputs(self.path)),
+            10 * self.line(),
+        ]
     }
 
     /// Bytes that a run needs per thread beside its operands and result.
@@ -224,15 +294,15 @@ impl Squares {
         let (v_apart, m_apart) = (v.len() / PLACES, m.len() / PLACES);
         for blocks in self.blocks[at.blocks.clone()].chunks(self.layout.group) {
             let first = blocks[0].first;
-            for place in 0..PLACES {
-                let (v, m) = (&v[place * v_apart..], &mut m[place * m_apart..]);
+            for (place, Place { weights, offsets }) in self.places.iter().enumerate() {
+                let (v, m, k) = (&v[place * v_apart..], &mut m[place * m_apart..], offsets.len());
                 for block in blocks {
-                    let w = &self.weights[(place * self.outputs + block.first) * self.channels..];
+                    let w = &self.weights[weights + block.first * k..];
                     for column in (0..needed).step_by(2 * S::WIDTH) {
-                        let (k, offsets, x) = (self.channels, &self.offsets[..], &v[column..]);
+                        let x = &v[column..];
                         let sums = &mut m[(block.first - first) * squares + column..];
-                        // SAFETY: the weights hold a value for every channel and output of the block, V a line of squares for every
-                        // channel, M one for every output of the group.
+                        // SAFETY: the weights hold a value for every plane of the place and output of the block, V a line of squares for
+                        // every plane, M one for every output of the group.
                         unsafe {
                             Tile { k, offsets, x, w, bias: Some(&[0.0; 16]) }.run(s, block.count, sums.as_mut_ptr(), squares)
                         };
@@ -246,19 +316,20 @@ impl Squares {
         }
     }
 
-    /// `Bᵀ d B` for every channel and square.
+    /// `Bᵀ d B` for every plane and square.
     #[inline(always)]
     fn elements<S: Simd>(&self, s: S, at: &Task, x: &[f32], filled: usize, v: &mut [f32], lines: &mut [f32]) {
         let ([height, width], [rows, columns]) = (self.input, at.size);
         let line = self.line();
         let (lines, wide) = lines.split_at_mut(8 * line);
-        let left = 2 * at.column as isize - self.before[1];
         let needed = 2 * columns + 2;
         let (squares, apart) = (self.layout.squares(self.path), v.len() / PLACES);
-        for c in 0..self.channels {
-            let image = &x[(at.image * self.channels + c) * height * width..][..height * width];
+        let planes = (0..self.channels).flat_map(|c| self.patches.iter().map(move |patch| (c, patch.at)));
+        for (plane, (channel, first)) in planes.enumerate() {
+            let image = &x[(at.image * self.channels + channel) * height * width..][..height * width];
+            let left = (2 * at.column + first[1]) as isize - self.before[1];
             for row in 0..rows {
-                let top = 2 * (at.row + row) as isize - self.before[0];
+                let top = (2 * (at.row + row) + first[0]) as isize - self.before[0];
                 for r in if row == 0 { 0..4 } else { 2..4 } {
                     let to = &mut lines[(2 * row + r) % 4 * 2 * line..][..2 * line];
                     let Some(source) = self.mode.source(top + r as isize, height) else {
@@ -293,7 +364,7 @@ impl Squares {
                         i += 1;
                     }
                 }
-                let to = &mut v[c * squares + row * columns..];
+                let to = &mut v[plane * squares + row * columns..];
                 let d = |r: usize| lines[(2 * row + r) % 4 * 2 * line..].as_ptr();
                 let d = [d(0), d(1), d(2), d(3)];
                 for i in (0..columns).step_by(S::WIDTH) {
@@ -315,7 +386,7 @@ impl Squares {
                 }
             }
             for place in 0..PLACES {
-                v[place * apart + c * squares..][rows * columns..filled].fill(0.0);
+                v[place * apart + plane * squares..][rows * columns..filled].fill(0.0);
             }
         }
     }
@@ -469,16 +540,17 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(128))]
         #[test]
         fn images_of_any_size_are_convolved(
-            (n, c, o) in (1usize..3, 1usize..40, 1usize..60), size in (1usize..24, 1usize..90),
+            (n, c, o) in (1usize..3, 1usize..40, 1usize..60), size in (1usize..24, 1usize..90), taps in (3usize..10, 3usize..10),
             pads in (0usize..4, 0usize..4, 0usize..4, 0usize..4), mode in 0usize..4,
         ) {
             let op = Convolution {
                 stride: vec![1; 2], dilation: vec![1; 2], pads: vec![(pads.0, pads.1), (pads.2, pads.3)],
                 pad_mode: [PadMode::Zeros, PadMode::Replicate, PadMode::Reflect, PadMode::Circular][mode], groups: 1,
             };
-            let x = [n, c, size.0, size.1];
-            compare(&op, &x, &[o, c, 3, 3], |given, y| {
-                let squares = Squares::new(given.path, &op, &x, given.weight, Some(given.bias), given.y, given.finish);
+            let (x, w) = ([n, c, size.0, size.1], [o, c, taps.0, taps.1]);
+            compare(&op, &x, &w, |given, y| {
+                let shapes = [&x[..], &w[..], given.y];
+                let squares = Squares::new(given.path, &op, shapes, given.weight, Some(given.bias), given.finish);
                 // SAFETY: both are of the result's size.
                 unsafe { squares.run(given.x, Some(given.residual.as_ptr()), y) };
             })?;
@@ -504,6 +576,11 @@ mod tests {
         taps[4] = 1.0;
         let line = [0.0, 0.5, -0.5, 0.0];
         let expected: Vec<f32> = (0..16).map(|i| line[i / 4] * line[i % 4]).collect();
-        assert_eq!(transformed(&taps)[..], expected[..]);
+        assert_eq!(patches([3, 3])[0].transformed(&taps, 3)[..], expected[..]);
+    }
+
+    #[test]
+    fn multiplications_are_as_few_as_stated() {
+        assert_eq!([[3, 3], [5, 5], [9, 9], [3, 5]].map(|taps| multiplications(&patches(taps))), [16, 49, 144, 28]);
     }
 }
