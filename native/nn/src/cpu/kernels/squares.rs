@@ -1,10 +1,11 @@
 //! Convolution with 3x3 taps and stride 1 by squares of 2x2 results, each from 4x4 elements, with 16 multiplications instead of 36:
 //! F(2x2, 3x3) of Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", section 4.1. More taps are cut into
-//! patches of 3x3, each of which sees the channel from another place; a patch that the taps do not fill leaves the last row or column of
-//! places out. So 5x5 taps take 49 multiplications instead of 100, 9x9 take 144 instead of 324.
+//! patches of 3x3, each of which sees the channel from another place; a patch that the taps do not fill leaves the first or last row or
+//! column of places out. So 5x5 taps take 49 multiplications instead of 100, 9x9 take 144 instead of 324. Patches an even number of taps
+//! apart see the same squares, some squares on: a cut into such patches transforms each element once, and has a margin in turn.
 //!
 //! ```text
-//! a plane is a channel seen by a patch of taps; a place is one of the 16 of a square
+//! a plane is a channel seen from one place; a place is one of the 16 of a square
 //! U[place][output][plane] = (G g Gᵀ)[place] of the taps g               beforehand
 //! for every task (image, rows and columns of squares, outputs):         tasks run in parallel
 //!     V[place][plane][square] = (Bᵀ d B)[place] of the elements d
@@ -54,45 +55,38 @@ pub(crate) struct Squares {
     /// Place, block, plane, output of the block.
     weights: Vec<f32>,
     bias: Vec<f32>,
-    patches: Vec<Patch>,
-    places: [Place; PLACES],
+    places: Vec<Place>,
     layout: Layout,
     finish: Finish,
 }
 
 /// At most 3x3 taps of a convolution.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq)]
 struct Patch {
-    /// Row and column of its first tap.
+    /// Row and column where its 3x3 places for taps begin.
     at: [usize; 2],
-    /// Rows and columns of taps, 1 to 3.
-    size: [usize; 2],
-}
-
-/// The patches of so many rows and columns of taps.
-fn patches([height, width]: [usize; 2]) -> Vec<Patch> {
-    let along = |n: usize| (0..n).step_by(3).map(move |at| (at, 3.min(n - at)));
-    along(height).flat_map(|(r, h)| along(width).map(move |(c, w)| Patch { at: [r, c], size: [h, w] })).collect()
-}
-
-/// Multiplications for a square of results of one channel.
-fn multiplications(patches: &[Patch]) -> usize {
-    patches.iter().map(|patch| (0..PLACES).filter(|&place| patch.fills(place)).count()).sum()
+    /// Rows and columns of the taps in them.
+    taps: [Range<usize>; 2],
 }
 
 impl Patch {
-    /// Whether its taps, whatever they are, have a weight in a place: without third taps there is none in the fourth places.
+    /// Whether its taps, whatever they are, have a weight in a place: the first ones alone have one in the first places, the third in the
+    /// fourth.
     fn fills(&self, place: usize) -> bool {
-        [place / 4, place % 4].into_iter().zip(self.size).all(|(place, taps)| place < 3 || taps == 3)
+        [place / 4, place % 4].into_iter().zip(self.at).zip(&self.taps).all(|((place, at), taps)| match place {
+            0 => taps.start == at,
+            3 => taps.end == at + 3,
+            _ => true,
+        })
     }
 
-    /// `G g Gᵀ` of its taps `g`; `row` is how many taps of the convolution lie in a row.
-    fn transformed(&self, taps: &[f32], row: usize) -> [f32; PLACES] {
+    /// `G g Gᵀ` of its taps `g`; `width` is how many taps of the convolution lie in a row.
+    fn transformed(&self, taps: &[f32], width: usize) -> [f32; PLACES] {
         let line = |a: f64, b: f64, c: f64| [a, (a + b + c) / 2.0, (a - b + c) / 2.0, c];
         let g = |r: usize, c: usize| {
-            let inside = r < self.size[0] && c < self.size[1];
-            if inside {
-                f64::from(taps[(self.at[0] + r) * row + self.at[1] + c])
+            let (r, c) = (self.at[0] + r, self.at[1] + c);
+            if self.taps[0].contains(&r) && self.taps[1].contains(&c) {
+                f64::from(taps[r * width + c])
             } else {
                 0.0
             }
@@ -107,6 +101,64 @@ impl Patch {
     }
 }
 
+/// The taps of a convolution in patches.
+#[derive(Debug, Clone)]
+struct Cut {
+    patches: Vec<Patch>,
+    /// Whether all patches see one plane, some squares on; else each has its own.
+    shared: bool,
+}
+
+impl Cut {
+    /// Rows and columns of taps in patches that share their plane or do not.
+    fn new([height, width]: [usize; 2], shared: bool) -> Cut {
+        let along = |n: usize| -> Vec<(usize, Range<usize>)> {
+            if shared {
+                // three taps, then two each, behind a place that stays empty
+                let first = |at: usize| if at == 0 { 0 } else { at + 1 };
+                (0..n).step_by(2).map(|at| (at, first(at)..n.min(at + 3))).filter(|(_, taps)| !taps.is_empty()).collect()
+            } else {
+                (0..n).step_by(3).map(|at| (at, at..n.min(at + 3))).collect()
+            }
+        };
+        let across = along(width);
+        let patch = |(r, rows): &(usize, Range<usize>), (c, columns): &(usize, Range<usize>)| Patch {
+            at: [*r, *c],
+            taps: [rows.clone(), columns.clone()],
+        };
+        let patches = along(height).iter().flat_map(|row| across.iter().map(move |column| patch(row, column))).collect();
+        Cut { patches, shared }
+    }
+
+    /// Multiplications for a square of results of one channel.
+    fn multiplications(&self) -> usize {
+        self.patches.iter().map(|patch| (0..PLACES).filter(|&place| patch.fills(place)).count()).sum()
+    }
+
+    /// Planes of every channel: where they begin.
+    fn planes(&self) -> &[Patch] {
+        if self.shared {
+            &self.patches[..1]
+        } else {
+            &self.patches
+        }
+    }
+
+    /// Plane of a patch among those of its channel, and rows and columns of squares from there to what it sees.
+    fn seen(&self, patch: usize) -> (usize, [usize; 2]) {
+        if self.shared {
+            (0, self.patches[patch].at.map(|at| at / 2))
+        } else {
+            (patch, [0, 0])
+        }
+    }
+
+    /// Rows and columns of squares that a task needs beyond its own.
+    fn margin(&self) -> [usize; 2] {
+        self.seen(self.patches.len() - 1).1
+    }
+}
+
 /// One of the 16 products of matrices.
 #[derive(Debug)]
 struct Place {
@@ -117,16 +169,23 @@ struct Place {
 }
 
 /// How the work is cut up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Layout {
+    cut: Cut,
     /// Rows and columns of squares of a task.
     tile: [usize; 2],
-    /// Tasks that have the same outputs.
-    tasks: usize,
     /// Blocks of outputs of a task.
     part: usize,
     /// Blocks whose sums are held at a time.
     group: usize,
+    /// Squares from a row of a plane to the next.
+    across: usize,
+    /// Squares of a line of M, register tiles filled up.
+    results: usize,
+    /// Squares of a line of V.
+    elements: usize,
+    /// What it takes, in multiplications.
+    work: usize,
 }
 
 /// Values from the first of so many lines of squares of one place to that of the next place: planes a power of two apart would share few
@@ -136,27 +195,46 @@ fn apart(lines: usize, squares: usize) -> usize {
 }
 
 impl Layout {
-    fn new(path: Path, batch: usize, [planes, outputs]: [usize; 2], [height, width]: [usize; 2]) -> Self {
+    /// The cut and the tasks that take the least work.
+    fn new(path: Path, batch: usize, [channels, outputs]: [usize; 2], taps: [usize; 2], size: [usize; 2]) -> Self {
+        let [apart, shared] =
+            [false, true].map(|shared| Layout::of(path, batch, [channels, outputs], Cut::new(taps, shared), size));
+        if shared.work < apart.work {
+            shared
+        } else {
+            apart
+        }
+    }
+
+    fn of(path: Path, batch: usize, [channels, outputs]: [usize; 2], cut: Cut, [height, width]: [usize; 2]) -> Self {
         let pixels = 2 * path.lanes();
         let (rows, columns) = (height.div_ceil(2), width.div_ceil(2));
-        let most = (ELEMENT_BYTES / (4 * PLACES * planes)).clamp(2 * pixels, 8 * pixels);
-        // what is computed, register tiles filled up, and a little for every task
-        let work =
-            |&[r, c]: &[usize; 2]| rows.div_ceil(r) * columns.div_ceil(c) * ((r * c).next_multiple_of(pixels) + pixels / 4);
-        let widths = (1..=columns).map(|n| columns.div_ceil(n)).skip_while(|&c| c > most).take(4);
-        let tiles = widths.flat_map(|c| (1..=rows).take_while(move |r| r * c <= most).map(move |r| [r, c]));
+        let (planes, margin) = (channels * cut.planes().len(), cut.margin());
+        // a margin weighs less in a larger task
+        let bytes = if margin == [0, 0] { ELEMENT_BYTES } else { ELEMENT_BYTES / 2 * 3 };
+        let most = (bytes / (4 * PLACES * planes)).clamp(2 * pixels, 8 * pixels);
+        // what transforms a square of a plane and of a result takes the time of some multiplications
+        let of_square = channels * outputs * cut.multiplications();
+        let (of_element, of_result) = (16 * PLACES * planes, 6 * PLACES * outputs);
+        let work = |&[r, c]: &[usize; 2]| {
+            let tasks = rows.div_ceil(r) * columns.div_ceil(c);
+            let (across, filled) = (c + margin[1], (r * (c + margin[1])).next_multiple_of(pixels));
+            // a little for every task
+            tasks * (of_square * (filled + pixels / 4) + of_element * (r + margin[0]) * across + of_result * r * c)
+        };
+        let held = |r: usize, c: usize| (r + margin[0]) * (c + margin[1]);
+        let widths = (1..=columns).map(|n| columns.div_ceil(n)).skip_while(|&c| held(1, c) > most && c > 1).take(4);
+        let tiles = widths.flat_map(|c| (1..=rows).take_while(move |&r| r == 1 || held(r, c) <= most).map(move |r| [r, c]));
         let tile = tiles.min_by_key(work).unwrap_or([1, 1]);
         let tasks = batch * rows.div_ceil(tile[0]) * columns.div_ceil(tile[1]);
         let (parts, of_block) = (TASKS.div_ceil(tasks).min(outputs.div_ceil(WORTH)), most_outputs(path));
         let part = outputs.div_ceil(of_block).div_ceil(parts);
-        let squares = (tile[0] * tile[1]).next_multiple_of(pixels);
-        let group = (SUM_BYTES / (4 * PLACES * squares * of_block)).clamp(1, part);
-        Layout { tile, tasks, part, group }
-    }
-
-    /// Squares of a task, register tiles filled up.
-    fn squares(&self, path: Path) -> usize {
-        (self.tile[0] * self.tile[1]).next_multiple_of(2 * path.lanes())
+        let across = tile[1] + margin[1];
+        let results = (tile[0] * across).next_multiple_of(pixels);
+        let elements = (results + margin[0] * across + margin[1]).next_multiple_of(pixels);
+        let group = (SUM_BYTES / (4 * PLACES * results * of_block)).clamp(1, part);
+        let work = batch * work(&tile);
+        Layout { cut, tile, part, group, across, results, elements, work }
     }
 }
 
@@ -168,13 +246,10 @@ impl Squares {
         if !plain || channels.min(outputs) < 4 || down.min(across) < 3 {
             return false;
         }
-        let patches = patches([down, across]);
-        let planes = channels * patches.len();
-        let layout = Layout::new(path, x[0], [planes, outputs], [height, width]);
-        // in multiplications: what transforms a square of a plane and of a result takes the time of some, what walks a channel as well
-        let square = channels * outputs * multiplications(&patches) + PLACES * (16 * planes + 6 * outputs);
+        let layout = Layout::new(path, x[0], [channels, outputs], [down, across], [height, width]);
+        // what walks a channel takes the time of some multiplications
         let pixel = channels * (outputs * down * across + 40);
-        square * layout.tasks * layout.squares(path) < pixel * x[0] * height * width.next_multiple_of(2 * path.lanes())
+        layout.work < pixel * x[0] * height * width.next_multiple_of(2 * path.lanes())
     }
 
     /// A convolution of x (shape `x`) with `weight` (shape `w`), which [`Squares::suit`].
@@ -187,25 +262,29 @@ impl Squares {
         finish: Finish,
     ) -> Self {
         let (channels, outputs, output, taps) = (x[1], y[1], [y[2], y[3]], [w[2], w[3]]);
-        let patches = patches(taps);
-        let planes = channels * patches.len();
-        let (blocks, layout) = (blocks(path, outputs), Layout::new(path, x[0], [planes, outputs], output));
-        let squares = layout.squares(path);
+        let (blocks, layout) = (blocks(path, outputs), Layout::new(path, x[0], [channels, outputs], taps, output));
+        let cut = &layout.cut;
         let mut begin = 0;
-        let places = std::array::from_fn(|place| {
-            let filled = (0..planes).filter(|plane| patches[plane % patches.len()].fills(place));
-            let offsets: Vec<_> = filled.map(|plane| (plane * squares) as u32).collect();
+        let of_place = |place| {
+            let offset = |channel: usize, patch: usize| {
+                let (plane, [down, right]) = cut.seen(patch);
+                ((channel * cut.planes().len() + plane) * layout.elements + down * layout.across + right) as u32
+            };
+            let filled =
+                |channel| (0..cut.patches.len()).filter(|&p| cut.patches[p].fills(place)).map(move |p| offset(channel, p));
+            let offsets: Vec<_> = (0..channels).flat_map(filled).collect();
             let weights = begin;
             begin += outputs * offsets.len();
             Place { weights, offsets }
-        });
+        };
+        let places: Vec<_> = (0..PLACES).map(of_place).collect();
         let mut weights = vec![0.0; begin];
         for block in &blocks {
             for output in 0..block.count {
                 let mut at = [0; PLACES];
                 let of_output = &weight[(block.first + output) * channels * taps[0] * taps[1]..];
                 for channel in of_output.chunks_exact(taps[0] * taps[1]).take(channels) {
-                    for patch in &patches {
+                    for patch in &cut.patches {
                         for (place, value) in patch.transformed(channel, taps[1]).into_iter().enumerate() {
                             if patch.fills(place) {
                                 let Place { weights: first, offsets } = &places[place];
@@ -229,29 +308,23 @@ impl Squares {
             blocks,
             weights,
             bias: bias.map_or(vec![0.0; outputs], <[f32]>::to_vec),
-            patches,
             places,
             layout,
             finish,
         }
     }
 
-    fn apart(&self, lines: usize) -> usize {
-        apart(lines, self.layout.squares(self.path))
-    }
-
     /// Values of a line of every second element: those of the squares, one more, and what is read beyond.
     fn line(&self) -> usize {
-        (self.layout.tile[1] + 1).next_multiple_of(16) + 16
+        (self.layout.across + 1).next_multiple_of(16) + 16
     }
 
     /// Values that a task needs beside operands and result: V, M, and eight lines and two rows.
     fn scratch(&self) -> [usize; 3] {
-        [
-            PLACES * self.apart(self.channels * self.patches.len()),
-            PLACES * self.apart(self.layout.group * most_outputs(self.path)),
-            10 * self.line(),
-        ]
+        let Layout { cut, group, results, elements, .. } = &self.layout;
+        let v = apart(self.channels * cut.planes().len(), *elements);
+        let m = apart(group * most_outputs(self.path), *results);
+        [PLACES * v, PLACES * m, 10 * self.line()]
     }
 
     /// Bytes that a run needs per thread beside its operands and result.
@@ -264,7 +337,7 @@ impl Squares {
     /// # Safety
     /// `y` and `residual` must hold a value for every element of the result, and nobody else may touch `y`.
     pub(crate) unsafe fn run(&self, x: &[f32], residual: Option<*const f32>, y: Shared) {
-        let Layout { tile, part, .. } = self.layout;
+        let &Layout { tile, part, .. } = &self.layout;
         let (rows, columns) = (self.output[0].div_ceil(2), self.output[1].div_ceil(2));
         let (down, across, parts) = (rows.div_ceil(tile[0]), columns.div_ceil(tile[1]), self.blocks.len().div_ceil(part));
         let residual = residual.map(|r| Shared(r.cast_mut()));
@@ -285,12 +358,12 @@ impl Squares {
     /// No other task may write the same part of `y`, which must be of the output's size.
     #[inline(always)]
     unsafe fn task<S: Simd>(&self, s: S, at: &Task, x: &[f32], residual: Option<Shared>, y: Shared, scratch: &mut [f32]) {
-        let squares = self.layout.squares(self.path);
-        let needed = (at.size[0] * at.size[1]).next_multiple_of(2 * S::WIDTH);
+        let squares = self.layout.results;
+        let needed = ((at.size[0] - 1) * self.layout.across + at.size[1]).next_multiple_of(2 * S::WIDTH);
         let [v, m, _] = self.scratch();
         let (v, rest) = scratch.split_at_mut(v);
         let (m, lines) = rest.split_at_mut(m);
-        self.elements(s, at, x, needed, v, lines);
+        self.elements(s, at, x, v, lines);
         let (v_apart, m_apart) = (v.len() / PLACES, m.len() / PLACES);
         for blocks in self.blocks[at.blocks.clone()].chunks(self.layout.group) {
             let first = blocks[0].first;
@@ -318,13 +391,14 @@ impl Squares {
 
     /// `Bᵀ d B` for every plane and square.
     #[inline(always)]
-    fn elements<S: Simd>(&self, s: S, at: &Task, x: &[f32], filled: usize, v: &mut [f32], lines: &mut [f32]) {
-        let ([height, width], [rows, columns]) = (self.input, at.size);
+    fn elements<S: Simd>(&self, s: S, at: &Task, x: &[f32], v: &mut [f32], lines: &mut [f32]) {
+        let ([height, width], margin) = (self.input, self.layout.cut.margin());
+        let [rows, columns] = [at.size[0] + margin[0], at.size[1] + margin[1]];
         let line = self.line();
         let (lines, wide) = lines.split_at_mut(8 * line);
         let needed = 2 * columns + 2;
-        let (squares, apart) = (self.layout.squares(self.path), v.len() / PLACES);
-        let planes = (0..self.channels).flat_map(|c| self.patches.iter().map(move |patch| (c, patch.at)));
+        let (&Layout { across, elements: squares, .. }, apart) = (&self.layout, v.len() / PLACES);
+        let planes = (0..self.channels).flat_map(|c| self.layout.cut.planes().iter().map(move |patch| (c, patch.at)));
         for (plane, (channel, first)) in planes.enumerate() {
             let image = &x[(at.image * self.channels + channel) * height * width..][..height * width];
             let left = (2 * at.column + first[1]) as isize - self.before[1];
@@ -364,7 +438,7 @@ impl Squares {
                         i += 1;
                     }
                 }
-                let to = &mut v[plane * squares + row * columns..];
+                let to = &mut v[plane * squares + row * across..];
                 let d = |r: usize| lines[(2 * row + r) % 4 * 2 * line..].as_ptr();
                 let d = [d(0), d(1), d(2), d(3)];
                 for i in (0..columns).step_by(S::WIDTH) {
@@ -386,7 +460,7 @@ impl Squares {
                 }
             }
             for place in 0..PLACES {
-                v[place * apart + plane * squares..][rows * columns..filled].fill(0.0);
+                v[place * apart + plane * squares..][(rows - 1) * across + columns..squares].fill(0.0);
             }
         }
     }
@@ -415,10 +489,10 @@ impl Squares {
         let valid = (2 * columns).min(width - 2 * at.column);
         for row in 0..rows {
             for i in (0..columns).step_by(S::WIDTH) {
-                debug_assert!(15 * apart + row * columns + i + S::WIDTH <= m.len());
+                debug_assert!(15 * apart + row * self.layout.across + i + S::WIDTH <= m.len());
                 // SAFETY: M and the lines hold a vector beyond the last square.
                 unsafe {
-                    let m = m.as_ptr().add(row * columns + i);
+                    let m = m.as_ptr().add(row * self.layout.across + i);
                     let [a, b, c, d] = [
                         places(s, m, apart),
                         places(s, m.add(4 * apart), apart),
@@ -557,14 +631,16 @@ mod tests {
         }
 
         #[test]
-        fn every_square_is_in_a_task(batch in 1usize..3, channels in 1usize..600, outputs in 1usize..600, size in (1usize..300, 1usize..300)) {
+        fn tasks_fit_the_caches(
+            batch in 1usize..3, channels in 1usize..600, outputs in 1usize..600, taps in (3usize..12, 3usize..12), size in (1usize..300, 1usize..300),
+        ) {
             for &path in Path::ALL {
-                let layout = Layout::new(path, batch, [channels, outputs], [size.0, size.1]);
+                let layout = Layout::new(path, batch, [channels, outputs], [taps.0, taps.1], [size.0, size.1]);
                 let [rows, columns] = layout.tile;
                 prop_assert!(rows > 0 && columns > 0 && layout.part > 0 && layout.group > 0 && layout.group <= layout.part);
-                prop_assert!(layout.tasks * rows * columns >= batch * size.0.div_ceil(2) * size.1.div_ceil(2));
-                // register tiles take no more squares than need be, but for the last ones of a task
-                prop_assert!(layout.squares(path) <= 16 * path.lanes());
+                let held = (rows + layout.cut.margin()[0]) * layout.across;
+                prop_assert!(held <= 16 * path.lanes() || rows == 1, "{layout:?}");
+                prop_assert!(layout.results <= 16 * path.lanes().max(columns), "{layout:?}");
             }
         }
     }
@@ -576,11 +652,29 @@ mod tests {
         taps[4] = 1.0;
         let line = [0.0, 0.5, -0.5, 0.0];
         let expected: Vec<f32> = (0..16).map(|i| line[i / 4] * line[i % 4]).collect();
-        assert_eq!(patches([3, 3])[0].transformed(&taps, 3)[..], expected[..]);
+        assert_eq!(Cut::new([3, 3], false).patches[0].transformed(&taps, 3)[..], expected[..]);
     }
 
     #[test]
     fn multiplications_are_as_few_as_stated() {
-        assert_eq!([[3, 3], [5, 5], [9, 9], [3, 5]].map(|taps| multiplications(&patches(taps))), [16, 49, 144, 28]);
+        let of = |taps, shared| Cut::new(taps, shared).multiplications();
+        assert_eq!([[3, 3], [5, 5], [9, 9], [3, 5]].map(|taps| of(taps, false)), [16, 49, 144, 28]);
+        assert_eq!([[3, 3], [5, 5], [9, 9], [3, 5]].map(|taps| of(taps, true)), [16, 49, 169, 28]);
+    }
+
+    #[test]
+    fn every_tap_is_in_one_patch() {
+        for taps in [[3, 3], [4, 6], [5, 5], [7, 8], [9, 11]] {
+            for shared in [false, true] {
+                let cut = Cut::new(taps, shared);
+                let mut seen = vec![0; taps[0] * taps[1]];
+                for patch in &cut.patches {
+                    let [rows, columns] = patch.taps.clone();
+                    assert!(rows.end <= patch.at[0] + 3 && columns.end <= patch.at[1] + 3, "{patch:?}");
+                    rows.for_each(|r| columns.clone().for_each(|c| seen[r * taps[1] + c] += 1));
+                }
+                assert!(seen.iter().all(|&n| n == 1), "{taps:?} {shared} {seen:?}");
+            }
+        }
     }
 }
