@@ -113,7 +113,11 @@ fn of_weights(weights: &Weights, bytes: u64) -> Inspection {
     for (_, weight) in weights.iter() {
         *stored.entry(weight.stored.name()).or_insert(0) += 1;
     }
-    let mut inspection = begun(weights.origin(), "safetensors", bytes, weights.metadata());
+    let metadata = weights.metadata().map(|metadata| {
+        let pairs = zoo::network(&metadata.network).and_then(|network| network.references(weights));
+        metadata.clone().with_references(pairs)
+    });
+    let mut inspection = begun(weights.origin(), "safetensors", bytes, metadata.as_ref());
     (inspection.parameters, inspection.tensors, inspection.stored) = (weights.parameters(), weights.len(), stored);
     match (&inspection.network, zoo::network(&inspection.description.network)) {
         (None, _) => inspection.problems.push(

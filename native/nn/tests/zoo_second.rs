@@ -167,6 +167,11 @@ cases! {
     stfdiff_libstf: zoo::stfdiff::STFDIFF, "STFDiff/libstf_step_b6_dim16",
         ["coarse_img_01" => "coarse_t1", "coarse_img_02" => "coarse_t2", "fine_img_01" => "fine_t1", "noisy_fine_img_02" => "noisy", "time" => "time"],
         ["estimate"], {"activation": "silu"};
+    // the case calls the noisy image fine_img_03, and the second fine image noisy_fine_img_02
+    stfdiff_of_two_pairs: zoo::stfdiff::STFDIFF, "STFDiff/bi_step_b6_dim16",
+        ["coarse_img_01" => "coarse_t1", "coarse_img_02" => "coarse_t2", "coarse_img_03" => "coarse_t3", "fine_img_01" => "fine_t1",
+         "noisy_fine_img_02" => "fine_t3", "fine_img_03" => "noisy", "time" => "time"],
+        ["estimate"];
     diffstsf: zoo::diffstsf::DIFFSTSF, "DiffSTSF/unet_step_n64_ch32",
         ["x" => "noisy", "timesteps" => "time", "low_res" => "coarse_t2", "pan_res" => "pan_t1", "ms_res" => "fine_t1"], ["estimate"];
     diffstsf_published: zoo::diffstsf::DIFFSTSF, "DiffSTSF/unet_step_default",

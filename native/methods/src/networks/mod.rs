@@ -27,7 +27,7 @@ use std::sync::Arc;
 use stfusion_core::method::{check_needs, Cost, Method, MethodInfo, Plan, Prepared, Request, Scene, SceneInfo};
 use stfusion_core::source::Resampling;
 use stfusion_core::{params, Error, ErrorKind, Exec, Result};
-use stfusion_nn::weights::metadata::{Blend, Choice, CoarseGrid, Input, Metadata, Role};
+use stfusion_nn::weights::metadata::{Blend, CoarseGrid, Input, Metadata, Role};
 use stfusion_simd::Path;
 
 use diffusion::Diffusion;
@@ -128,10 +128,8 @@ impl FusionNetwork {
             }
             Origin::Onnx => {}
         }
-        if scene.pairs.len() > 1 {
-            metadata.options.entry("references".into()).or_insert(Choice::Count(2));
-        }
-        let metadata = metadata.completed();
+        let pairs = source.references().or_else(|| (scene.pairs.len() > 1).then_some(2));
+        let metadata = metadata.with_references(pairs).completed();
         if !metadata.bands.is_empty() && metadata.bands.len() != scene.bands {
             return Err(Error::new(
                 ErrorKind::Data,

@@ -100,6 +100,14 @@ impl Origin {
 }
 
 impl Source {
+    /// Pairs that the weights are for, where they alone decide.
+    pub fn references(&self) -> Option<usize> {
+        match &self.kind {
+            Kind::Zoo(network, weights) => network.references(weights.as_ref()),
+            Kind::Onnx(_) => None,
+        }
+    }
+
     /// What the file says about the network.
     pub fn metadata(&self) -> Option<&Metadata> {
         match &self.kind {

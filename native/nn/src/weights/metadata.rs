@@ -470,6 +470,15 @@ impl Metadata {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// The same with the number of pairs, `references`, where it says none.
+    #[must_use]
+    pub fn with_references(mut self, pairs: Option<usize>) -> Self {
+        if let Some(pairs) = pairs {
+            self.options.entry("references".into()).or_insert(Choice::Count(pairs as u64));
+        }
+        self
+    }
+
     /// The same with what is absent filled from what was published about the network; unchanged for networks that are not known.
     #[must_use]
     pub fn completed(&self) -> Self {

@@ -57,7 +57,7 @@ pub struct Network {
     citation: &'static str,
     doi: &'static str,
     inputs: Inputs,
-    /// With two pairs, where the same weights take one or two.
+    /// With two pairs, where weights take one or two.
     inputs_of_two_pairs: Option<Inputs>,
     range: Range,
     /// Whether images are less their means.
@@ -259,6 +259,7 @@ pub const NETWORKS: &[Network] = &[
         citation: "Huang, H., He, W., Zhang, H., Xia, Y., Zhang, L., 2024. STFDiff: remote sensing image spatiotemporal fusion with diffusion models. Information Fusion 111, 102505.",
         doi: "10.1016/j.inffus.2024.102505",
         inputs: &[&[CoarsePair1], &[CoarseTarget], &[FinePair1], &[NoisyTarget], &[Step]],
+        inputs_of_two_pairs: Some(&[&[CoarsePair1], &[CoarseTarget], &[CoarsePair2], &[FinePair1], &[FinePair2], &[NoisyTarget], &[Step]]),
         range: Range::MinusOneToOne,
         tile: multiples(256, 4),
         options: &[

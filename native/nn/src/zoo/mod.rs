@@ -126,6 +126,15 @@ impl Network {
         self.id.replace('-', "_")
     }
 
+    /// Pairs that these weights are for, where they alone decide: STFDiff was trained with one, or with two.
+    pub fn references(&self, weights: &dyn Tensors) -> Option<usize> {
+        if self.id == stfdiff::STFDIFF.id {
+            stfdiff::references(weights)
+        } else {
+            None
+        }
+    }
+
     /// The network for images of these names and shapes `(batch, band, row, column)`.
     ///
     /// # Errors

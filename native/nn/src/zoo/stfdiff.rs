@@ -8,7 +8,8 @@
 //! the encoder of the references does not see the time.
 //!
 //! # As trained
-//! * Inputs: `coarse_t1`, `coarse_t2`, `fine_t1`; `noisy`, `time` (one number for every image of the batch)
+//! * Inputs: `coarse_t1`, `coarse_t2`, `fine_t1`, with weights of two pairs `coarse_t3` and `fine_t3` as well; `noisy`, `time` (one number
+//!   for every image of the batch)
 //! * Scaling: [-1, 1]
 //! * Patch: 256, sides multiples of 2 for every level but the last
 //! * Coarse: on the fine grid
@@ -21,7 +22,7 @@
 
 use super::blocks::sizes;
 use super::Network;
-use crate::builder::{Builder, Conv, Scope, Var};
+use crate::builder::{Builder, Conv, Scope, Tensors, Var};
 use crate::tensor::Tensor;
 
 /// One evaluation of the network.
@@ -53,6 +54,16 @@ pub(super) const SCHEDULE: [&str; 13] = [
     "posterior_mean_coef2",
     "p2_loss_weight",
 ];
+
+/// Pairs that the weights were trained with: one image of a pair in the fine first layer beside the noisy one's.
+pub(super) fn references(weights: &dyn Tensors) -> Option<usize> {
+    let channels = |name: &str| {
+        let of = |prefix: &str| weights.tensor(&format!("{prefix}{name}.weight"))?.shape().get(1).copied();
+        of("").or_else(|| of("model."))
+    };
+    let (fine, noisy) = (channels("fine_init_conv")?, channels("noisy_init_conv")?);
+    fine.checked_div(noisy)
+}
 
 /// The time as angles at `width / 2` frequencies from 1 down, in steps of `10000^(-1 / steps)`: `(n, width / 2)`.
 pub(super) fn angles<'b>(time: Var<'b>, width: usize, steps: usize) -> Var<'b> {
@@ -116,11 +127,17 @@ fn build<'b>(b: &'b Builder<'b>) {
     let (coarse_1, coarse_2, fine_1) = (b.input("coarse_t1"), b.input("coarse_t2"), b.input("fine_t1"));
     let noisy = b.input("noisy");
     let time = b.input("time");
-    let coarse = coarse_1.concat(1, &[coarse_2]);
+    // the second pair: the same network with wider first layers
+    let (fine, coarse) = if b.has_input("coarse_t3") || b.has_input("fine_t3") {
+        let (coarse_3, fine_3) = (b.input("coarse_t3"), b.input("fine_t3"));
+        (fine_1.concat(1, &[fine_3]), coarse_1.concat(1, &[coarse_2, coarse_3]))
+    } else {
+        (fine_1, coarse_1.concat(1, &[coarse_2]))
+    };
     let multiple = 1 << levels.saturating_sub(1).min(16);
     sizes(b, noisy, multiple, multiple);
 
-    let clean = head("clean_init_conv", head("fine_init_conv", fine_1, 3).concat(1, &[head("coarse_init_conv", coarse, 3)]), 1);
+    let clean = head("clean_init_conv", head("fine_init_conv", fine, 3).concat(1, &[head("coarse_init_conv", coarse, 3)]), 1);
     let noisy = head("noisy_init_conv", noisy, 3);
     let time = {
         let width = net.size("time_mlp.1.weight", 1);
@@ -163,4 +180,27 @@ fn build<'b>(b: &'b Builder<'b>) {
     }
     let y = block(&net.scope("final_res_block"), y.concat(1, &[noisy - clean]), Some(time), second);
     b.output("estimate", net.conv("final_conv", y, Conv::new(net.size("final_conv.weight", 0), 1)));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn first_layers_show_the_number_of_pairs() {
+        let weights = |prefix: &str, fine: usize| -> BTreeMap<String, Arc<Tensor>> {
+            let layer = |name: &str, channels: usize| {
+                let tensor = Tensor::from_f32(&[8, channels, 3, 3], vec![0.0; 72 * channels]).unwrap();
+                (format!("{prefix}{name}.weight"), Arc::new(tensor))
+            };
+            [layer("fine_init_conv", fine), layer("noisy_init_conv", 6)].into()
+        };
+        assert_eq!(references(&weights("", 6)), Some(1));
+        assert_eq!(references(&weights("", 12)), Some(2));
+        assert_eq!(references(&weights("model.", 12)), Some(2));
+        assert_eq!(references(&BTreeMap::new()), None);
+    }
 }
