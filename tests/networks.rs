@@ -121,26 +121,33 @@ fn mistakes_with_weights_are_named_and_leave_no_file() {
 }
 
 #[test]
-fn images_resampled_otherwise_than_in_training_are_a_warning() {
+fn coarse_images_are_resampled_as_in_training_unless_the_job_says_otherwise() {
     let place = place("edcstfn");
-    let warnings = |trained: Resampling, used: Option<Resampling>| {
-        let description = Metadata { coarse: Some(CoarseGrid::Fine { resampling: trained }), ..cases::description() };
-        std::fs::write(place.path("w.safetensors"), cases::weights_with("edcstfn", BANDS, description).unwrap()).unwrap();
+    let description = Metadata { coarse: Some(CoarseGrid::Fine { resampling: Resampling::Cubic }), ..cases::description() };
+    std::fs::write(place.path("w.safetensors"), cases::weights_with("edcstfn", BANDS, description).unwrap()).unwrap();
+    let run = |used: Option<Resampling>| {
         let mut job = place.job.clone();
         job.grid.coarse_resampling = used;
         let output = job.output.get_or_insert_default();
         (output.path, output.support, output.overwrite) = (place.path("w.tif").to_string_lossy().into_owned(), None, true);
         let context = Context::new(ContextOptions::default()).unwrap();
         let report = stfusion_engine::fuse(&job, &context, &mut |_, _| true).unwrap();
-        report.warnings.into_iter().filter(|w| w.contains("trained")).collect::<Vec<_>>()
+        let record = std::fs::read_to_string(place.path("w.tif.stf")).unwrap();
+        let warnings: Vec<_> = report.warnings.into_iter().filter(|w| w.contains("trained")).collect();
+        (pixels(&place.path("w.tif")), record, warnings)
     };
+    let (trained, record, warnings) = run(None);
+    assert_eq!(warnings, [""; 0]);
+    assert!(record.contains("\"coarse_resampling\": \"cubic\""), "{record}");
+    let (cubic, _, warnings) = run(Some(Resampling::Cubic));
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!(cubic, trained);
+    let (bilinear, _, warnings) = run(Some(Resampling::Bilinear));
+    assert_ne!(bilinear, trained);
     assert_eq!(
-        warnings(Resampling::Cubic, Some(Resampling::Bilinear)),
-        ["The network was trained with coarse images resampled by cubic interpolation; this job resamples them by bilinear (set grid.coarse_resampling to cubic)"]
+        warnings,
+        ["The network was trained with coarse images resampled by cubic interpolation; this job resamples them by bilinear (leave grid.coarse_resampling out, or set it to cubic)"]
     );
-    assert_eq!(warnings(Resampling::Cubic, Some(Resampling::Cubic)), [""; 0]);
-    // what the method takes where the job says nothing
-    assert_eq!(warnings(Resampling::Nearest, None), [""; 0]);
 }
 
 #[test]

@@ -4,7 +4,10 @@ use std::ffi::{c_char, CString};
 
 use stfusion_core::method::Scene;
 use stfusion_core::{Error, ErrorKind, Result};
-use stfusion_engine::{check_written, fuse_scene, write_artefacts, Pending, Report, SceneRequest};
+use stfusion_engine::{
+    check_written, coarse_resampling, fuse_scene, resampling_warning, with_contents, write_artefacts, Pending, Report,
+    SceneRequest,
+};
 
 use crate::context::{stf_context, to_json, with_context, with_text, State};
 use crate::ffi::{borrow, c_string, destroy, into_handle, optional_text, text, Guarded, Handle, Out};
@@ -91,11 +94,10 @@ fn run_in_memory(
         return Err(Error::new(ErrorKind::Job, "The images of this job are files").with_hint("Run it with stf_job_run."));
     }
     let method = job.job.method()?;
-    let resampling = job.job.grid.coarse_resampling.unwrap_or(method.info().coarse_resampling);
-    let scene = ImageScene::new(&job.images, resampling)?;
+    let values = with_contents(&job.job.values()?, method.info().parameters)?;
+    let scene = ImageScene::new(&job.images, coarse_resampling(&job.job, &values)?)?;
     let wants_support = support.is_some();
     let mut sink = ImageSink::new(&job.images, scene.info(), prediction, support)?;
-    let values = job.job.values()?;
     check_written(&values, method.info().parameters, job.job.output.as_ref().is_some_and(|o| o.overwrite))?;
     let device = &job.job.device;
     let request = SceneRequest { method, values: &values, device, support: wants_support, tile_px: None, held_bytes: 0 };
@@ -104,6 +106,8 @@ fn run_in_memory(
     let engine = of_job.as_ref().unwrap_or(&engine);
     let mut progress = state.progress();
     let mut report = fuse_scene(&request, &scene, &mut sink, engine, &mut progress)?;
+    report.warnings.extend(resampling_warning(&job.job, &values)?);
+    report.warnings.iter().for_each(|warning| engine.warn(warning));
     let artefacts = write_artefacts(&values, method.info().parameters, &report.artefacts)?;
     report.files.extend(artefacts.iter().map(Pending::name));
     artefacts.into_iter().try_for_each(Pending::publish)?;

@@ -295,17 +295,19 @@ pub trait Method: Sync {
     /// # Errors
     /// [`ErrorKind::Parameter`] or [`ErrorKind::Data`], naming the parameter or the image and the remedy.
     fn plan(&self, request: &Request<'_>) -> Result<Box<dyn Plan>>;
+
+    /// How coarse images come onto the fine grid unless the job says otherwise: [`MethodInfo::coarse_resampling`], or as a network was trained,
+    /// if the files of `values` are read and say that.
+    fn coarse_resampling(&self, values: &Values) -> Resampling {
+        let _ = values;
+        self.info().coarse_resampling
+    }
 }
 
 /// A validated request.
 pub trait Plan: Send + Sync {
     /// What running a tile costs.
     fn cost(&self) -> Cost;
-
-    /// How the coarse images were brought onto the fine grid that the method was trained with, if it was and that is known.
-    fn trained_resampling(&self) -> Option<Resampling> {
-        None
-    }
 
     /// What running a tile on a GPU costs.
     ///

@@ -178,8 +178,8 @@ impl Context {
         &*self.log
     }
 
-    #[cfg(feature = "gdal")]
-    pub(crate) fn warn(&self, message: &str) {
+    /// Logs a warning.
+    pub fn warn(&self, message: &str) {
         (self.log)(stfusion_core::Level::Warning, message);
     }
 }

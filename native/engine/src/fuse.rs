@@ -5,8 +5,8 @@ use std::time::Instant;
 use ndarray::ArrayView3;
 use serde_json::{json, Value as Json};
 use stfusion_core::method::{MethodInfo, Scene, SceneInfo};
-use stfusion_core::param::Choices;
-use stfusion_core::source::{GridOptions, OutputOptions, Resampling};
+use stfusion_core::param::Values;
+use stfusion_core::source::OutputOptions;
 use stfusion_core::{Cancel, Error, ErrorKind, Grid, Region, Result};
 use stfusion_raster::{OutputSpec, RasterScene, SceneSource, Writer};
 
@@ -15,6 +15,7 @@ use crate::job::Job;
 use crate::named_files::{with_contents, write_artefacts, Pending};
 use crate::pipeline::{fuse_scene, supervise, SceneRequest, Sink};
 use crate::report::Report;
+use crate::resampling::{resampling_warning, resolved_grid};
 use crate::support::SUPPORT_BANDS;
 
 /// A pair further away than this is worth a warning: little of its detail may still hold.
@@ -42,19 +43,19 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
     let cache = context.limit_gdal_cache();
 
     let cancel = Cancel::new();
-    let scene = supervise(context, &cancel, progress, (0.0, 0.02), "Opening", |_| open(job, &cancel))?;
+    let scene = supervise(context, &cancel, progress, (0.0, 0.02), "Opening", |_| open(job, &values, &cancel))?;
     let info = scene.info().clone();
     let mut warnings: Vec<String> = scene.warnings().to_vec();
     warnings.extend(gap_warnings(&info));
     let plan = method.plan(&stfusion_core::method::Request { values: &values, scene: &info })?;
-    warnings.extend(resampling_warning(plan.trained_resampling(), resolved_grid(job)?.coarse_resampling));
+    warnings.extend(resampling_warning(job, &values)?);
     drop(plan);
 
     let (mut spec, spec_warnings) = OutputSpec::like(scene.fine_info(), output)?;
     warnings.extend(spec_warnings);
     warnings.iter().for_each(|w| context.warn(w));
     spec.threads = context.threads();
-    let resolved = resolved_job(job, &info, method.info());
+    let resolved = resolved_job(job, &values, &info)?;
     spec.metadata.extend(metadata(&resolved, &info, method.info()));
     let mut files = Files {
         image: Writer::create(&output.path, &spec)?,
@@ -102,26 +103,9 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
 }
 
 /// Opens the images of a job and checks them against each other.
-pub(crate) fn open(job: &Job, cancel: &Cancel) -> Result<RasterScene> {
-    let grid = resolved_grid(job)?;
+pub(crate) fn open(job: &Job, values: &Values, cancel: &Cancel) -> Result<RasterScene> {
+    let grid = resolved_grid(job, values)?;
     RasterScene::open(&SceneSource { pairs: &job.pairs, target: &job.target, grid: &grid }, cancel)
-}
-
-/// The grid options of a job, with what it leaves to the method filled in.
-pub(crate) fn resolved_grid(job: &Job) -> Result<GridOptions> {
-    let resampling = job.grid.coarse_resampling.unwrap_or(job.method()?.info().coarse_resampling);
-    Ok(GridOptions { coarse_resampling: Some(resampling), ..job.grid.clone() })
-}
-
-/// A warning when coarse images are resampled otherwise than a network was trained with.
-fn resampling_warning(trained: Option<Resampling>, used: Option<Resampling>) -> Option<String> {
-    let (trained, used) = trained.zip(used).filter(|(trained, used)| trained != used)?;
-    Some(format!(
-        "The network was trained with coarse images resampled by {} interpolation; this job resamples them by {} (set grid.coarse_resampling to {})",
-        trained.id(),
-        used.id(),
-        trained.id()
-    ))
 }
 
 fn provenance_path(output: &str) -> String {
@@ -162,17 +146,15 @@ fn create_support(path: &str, grid: &Grid, output: &OutputOptions, image: &Outpu
 }
 
 /// The job with every default spelled out and the dates that were found, so that it repeats this run.
-pub(crate) fn resolved_job(job: &Job, info: &SceneInfo, method: &MethodInfo) -> Job {
-    let mut job = job.clone();
-    if let (Ok(values), parameters) = (job.values(), method.parameters) {
-        if let Json::Object(all) = values.to_json(parameters) {
-            job.parameters = all;
-        }
+pub(crate) fn resolved_job(job: &Job, values: &Values, info: &SceneInfo) -> Result<Job> {
+    let grid = resolved_grid(job, values)?;
+    let mut job = Job { grid, ..job.clone() };
+    if let Json::Object(all) = values.to_json(job.method()?.info().parameters) {
+        job.parameters = all;
     }
     job.pairs.iter_mut().zip(&info.pairs).for_each(|(pair, found)| pair.date = found.date);
     job.target.date = info.target_date;
-    job.grid.coarse_resampling.get_or_insert(method.coarse_resampling);
-    job
+    Ok(job)
 }
 
 pub(crate) fn metadata(job: &Job, info: &SceneInfo, method: &MethodInfo) -> Vec<(String, String)> {

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::fuse::{gap_warnings, open};
 use crate::job::Job;
 use crate::named_files::with_contents;
+use crate::resampling::resampling_warning;
 use crate::tiles::{tiling, Workers};
 
 /// One band of an image, described.
@@ -87,7 +88,7 @@ pub fn inspect(job: &Job, context: &Context) -> Result<Inspection> {
     let method = job.method()?;
     let values = with_contents(&job.values()?, method.info().parameters)?;
     job.device.check()?;
-    let scene = open(job, &Cancel::new())?;
+    let scene = open(job, &values, &Cancel::new())?;
     let info = scene.info();
     let plan = method.plan(&Request { values: &values, scene: info })?;
     let support = job.output.as_ref().is_some_and(|o| o.support.is_some());
@@ -102,6 +103,7 @@ pub fn inspect(job: &Job, context: &Context) -> Result<Inspection> {
     )?;
     let mut warnings = scene.warnings().to_vec();
     warnings.extend(gap_warnings(info));
+    warnings.extend(resampling_warning(job, &values)?);
     Ok(Inspection {
         method: method.info().id.into(),
         parameters: values.to_json(method.info().parameters),

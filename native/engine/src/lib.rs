@@ -15,6 +15,7 @@ mod job;
 mod named_files;
 mod pipeline;
 mod report;
+mod resampling;
 mod spec;
 mod support;
 mod tile;
@@ -45,11 +46,12 @@ pub use infer::{infer, infer_arrays, InferOptions, InferRequest, Inferred, Named
 #[cfg(feature = "gdal")]
 pub use inspect::{describe_image, inspect, ImageDescription, Inspection};
 pub use job::{Job, JOB_FORMAT};
-pub use named_files::{check_written, write_artefacts, Pending};
+pub use named_files::{check_written, with_contents, write_artefacts, Pending};
 #[cfg(feature = "gdal")]
 pub use on_demand::{Block, OnDemand, Part, Product, Resolution, Take};
 pub use pipeline::{fuse_scene, MemorySink, SceneRequest, Sink};
 pub use report::Report;
+pub use resampling::{coarse_resampling, resampling_warning};
 pub use spec::{job_schema, spec};
 pub use stfusion_nn::weights::metadata::Choice;
 pub use support::SUPPORT_BANDS;

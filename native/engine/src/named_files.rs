@@ -22,7 +22,7 @@ pub(crate) fn is_written(spec: &ParamSpec) -> bool {
 ///
 /// # Errors
 /// [`ErrorKind::Read`] naming the parameter, the file and the reason.
-pub(crate) fn with_contents(values: &Values, specs: &'static [ParamSpec]) -> Result<Values> {
+pub fn with_contents(values: &Values, specs: &'static [ParamSpec]) -> Result<Values> {
     let mut read = values.clone();
     for (spec, file) in values.files(specs).filter(|(spec, file)| !is_written(spec) && !file.is_read()) {
         let fail = |reason: String| {

@@ -25,6 +25,7 @@ mod run;
 use std::sync::Arc;
 
 use stfusion_core::method::{check_needs, Cost, Method, MethodInfo, Plan, Prepared, Request, Scene, SceneInfo};
+use stfusion_core::param::Values;
 use stfusion_core::source::Resampling;
 use stfusion_core::{params, Error, ErrorKind, Exec, Result};
 use stfusion_nn::weights::metadata::{Blend, CoarseGrid, Input, Metadata, Role};
@@ -103,11 +104,27 @@ impl Method for FusionNetwork {
         let predicted = ready.predicted(file.name(), scene.bands, size)?;
         Ok(Box::new(Planned { preparation, diffusion, grid, ready, predicted, source, remark, metadata, scene: scene.clone() }))
     }
+
+    fn coarse_resampling(&self, values: &Values) -> Resampling {
+        // what is wrong with the weights is told by the plan
+        let described = || -> Option<Metadata> {
+            let parameters = Parameters::from_values(values).ok()?;
+            let file = parameters.weights.as_ref()?;
+            let source = self.origin.read(&file.shared().ok()?, file.name()).ok()?;
+            self.described(&source, &parameters, None).ok()
+        };
+        match described().and_then(|metadata| metadata.coarse) {
+            Some(CoarseGrid::Fine { resampling }) => resampling,
+            Some(CoarseGrid::Coarse { .. }) => Resampling::Nearest,
+            None => self.info.coarse_resampling,
+        }
+    }
 }
 
 impl FusionNetwork {
-    /// What is known about the preparation of images: what the user says, then the file, then what was published.
-    fn metadata(&self, source: &Source, parameters: &Parameters, scene: &SceneInfo) -> Result<Metadata> {
+    /// What is known about the preparation of images: what the user says, then the file, then what was published. `pairs`: how many to use where
+    /// weights take one or more.
+    fn described(&self, source: &Source, parameters: &Parameters, pairs: Option<usize>) -> Result<Metadata> {
         let mut metadata = source.metadata().cloned().unwrap_or_default();
         if let Some(file) = &parameters.description {
             let text = std::str::from_utf8(file.contents()?)
@@ -128,8 +145,12 @@ impl FusionNetwork {
             }
             Origin::Onnx => {}
         }
-        let pairs = source.references().or_else(|| (scene.pairs.len() > 1).then_some(2));
-        let metadata = metadata.with_references(pairs).completed();
+        Ok(metadata.with_references(source.references().or(pairs)).completed())
+    }
+
+    /// The same for a scene, with inputs that fit it.
+    fn metadata(&self, source: &Source, parameters: &Parameters, scene: &SceneInfo) -> Result<Metadata> {
+        let metadata = self.described(source, parameters, (scene.pairs.len() > 1).then_some(2))?;
         if !metadata.bands.is_empty() && metadata.bands.len() != scene.bands {
             return Err(Error::new(
                 ErrorKind::Data,
@@ -288,13 +309,6 @@ impl Plan for Planned {
             bytes_per_px: self.scene.bands * size_of::<f32>(),
             fixed_bytes: self.ready.bytes(),
             prepared_bytes: self.source.bytes() + self.kept_patches() * self.patch_bytes(),
-        }
-    }
-
-    fn trained_resampling(&self) -> Option<Resampling> {
-        match self.metadata.coarse {
-            Some(CoarseGrid::Fine { resampling }) => Some(resampling),
-            _ => None,
         }
     }
 
