@@ -149,6 +149,11 @@ pub fn write_arrays(path: &Path, arrays: &[(&str, Array)]) -> Result<()> {
     };
     let text = |text: &str| CString::new(text).map_err(|_| fail());
     let name = text(&path.to_string_lossy())?;
+    // the HDF5 library would print its own messages about a file that cannot be made
+    std::fs::File::create(path).map_err(|e| {
+        Error::new(ErrorKind::Write, format!("{}: {e}", path.display()))
+            .with_hint("Name a file in a folder that exists and can be written to.")
+    })?;
     // SAFETY: registering twice does nothing; the name ends in NUL.
     let driver = unsafe {
         gdal_sys::GDALAllRegister();
