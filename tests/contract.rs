@@ -4,9 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use ndarray::{Array3, ArrayView3, ArrayViewMut3};
+use ndarray::{Array3, ArrayView3, ArrayViewMut3, Axis};
 use stfusion_core::memory::{MemoryPair, MemoryScene};
-use stfusion_core::method::{Layer, Method, Scene, SceneInfo};
+use stfusion_core::method::{ExtraImage, Layer, Method, Scene, SceneInfo};
 use stfusion_core::param::Values;
 use stfusion_core::{Date, Error, ErrorKind, Region, Result};
 use stfusion_engine::{fuse_scene, Context, ContextOptions, DeviceChoice, MemorySink, Report, SceneRequest, Sink, SUPPORT_BANDS};
@@ -35,13 +35,16 @@ fn images() -> Vec<Array3<f32>> {
     vec![image(1, true), image(2, false), image(3, false), image(4, true), image(5, true)]
 }
 
-fn scene(images: &[Array3<f32>]) -> MemoryScene<'_> {
+/// The images as a scene for a method; the first band of a fine image stands for a panchromatic one.
+fn scene<'a>(images: &'a [Array3<f32>], method: &dyn Method) -> MemoryScene<'a> {
+    let pan = method.info().accepts(ExtraImage::Panchromatic);
     let pair = |day, fine: &'_ usize, coarse: &'_ usize| MemoryPair {
         date: date(day),
         fine: images[*fine].view(),
         coarse: images[*coarse].view(),
         classes: None,
         objects: None,
+        pan: pan.then(|| images[*fine].index_axis(Axis(0), 0)),
     };
     MemoryScene::new(
         vec![pair("2020-05-01", &0, &1), pair("2020-07-20", &3, &2)],
@@ -80,8 +83,8 @@ fn bits(image: &Array3<f32>) -> Vec<u32> {
 #[test]
 fn tiles_and_threads_do_not_change_a_bit() {
     let images = images();
-    let scene = scene(&images);
     for method in stfusion_methods::all().iter().filter(|m| cases::can_be_tried(**m)) {
+        let scene = scene(&images, *method);
         let id = method.info().id;
         let (image, support, report) = run(*method, &scene, 1, Some(1000));
         assert!(report.predicted_fraction > 0.9 && report.predicted_fraction < 1.0, "{id}: {}", report.predicted_fraction);
@@ -98,8 +101,8 @@ fn tiles_and_threads_do_not_change_a_bit() {
 #[test]
 fn the_support_layer_does_not_change_the_prediction() {
     let images = images();
-    let scene = scene(&images);
     for method in stfusion_methods::all().iter().filter(|m| cases::can_be_tried(**m)) {
+        let scene = scene(&images, *method);
         let (with, _, _) = run(*method, &scene, 2, None);
         let mut without = Array3::from_elem(SHAPE, f32::NAN);
         let values = values(*method);
@@ -120,8 +123,8 @@ fn the_support_layer_does_not_change_the_prediction() {
 #[test]
 fn the_support_layer_says_what_a_prediction_stands_on() {
     let images = images();
-    let scene = scene(&images);
     for method in stfusion_methods::all().iter().filter(|m| cases::can_be_tried(**m)) {
+        let scene = scene(&images, *method);
         let id = method.info().id;
         let (image, support, _) = run(*method, &scene, 2, None);
         for ((_, r, c), v) in image.indexed_iter().filter(|((b, _, _), _)| *b == 0) {
@@ -179,12 +182,13 @@ fn a_failure_of_reading_or_writing_ends_the_run_with_its_own_message() {
                 tile_px: Some(16),
                 held_bytes: 0,
             };
-            let failing = Failing(scene(&images), 0.into());
+            let failing = Failing(scene(&images, *method), 0.into());
             let mut out = Array3::zeros(SHAPE);
             let mut sink = MemorySink { image: out.view_mut(), support: None };
             let error = fuse_scene(&request, &failing, &mut sink, &context(threads), &mut |_, _| true).unwrap_err();
             assert_eq!(error.message(), "f1.tif: block 7 is damaged");
-            let error = fuse_scene(&request, &scene(&images), &mut Full(0), &context(threads), &mut |_, _| true).unwrap_err();
+            let error =
+                fuse_scene(&request, &scene(&images, *method), &mut Full(0), &context(threads), &mut |_, _| true).unwrap_err();
             assert_eq!(error.message(), "out.tif: the disk is full");
         }
     }
@@ -217,10 +221,10 @@ impl Sink for Nowhere {
 #[test]
 fn a_cancelled_run_ends_as_cancelled_and_progress_stays_on_the_calling_thread() {
     let images = images();
-    let pairs = scene(&images).info().pairs.clone();
-    let info = SceneInfo { bands: 2, rows: 20_000, cols: 20_000, scale: Some(20.0), pairs, target_date: date("2020-06-10") };
     let caller = std::thread::current().id();
     for method in stfusion_methods::all().iter().filter(|m| cases::can_be_tried(**m)) {
+        let pairs = scene(&images, *method).info().pairs.clone();
+        let info = SceneInfo { bands: 2, rows: 20_000, cols: 20_000, scale: Some(20.0), pairs, target_date: date("2020-06-10") };
         let values = values(*method);
         let request = SceneRequest {
             method: *method,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use gdal::raster::Buffer;
 use gdal::DriverManager;
-use stfusion_core::method::LabelMap;
+use stfusion_core::method::ExtraImage;
 use stfusion_tests::{all_below, listed, rmsd, shared, stored, Files};
 
 /// Rows and columns of an array of 32-bit integers in NumPy's format, and its values.
@@ -39,8 +39,8 @@ fn the_authors_program_is_reproduced_up_to_its_order_of_equal_neighbours() {
     let files = Files::new(&data, 1e-4, "coarse_2004-12-28.tif", None, "2004-12-28")
         .and_then(|f| f.with_pair("fine_2004-11-26.tif", "coarse_2004-11-26.tif", None, "2004-11-26"))
         .unwrap()
-        .with_label_map(LabelMap::Classes, "class_2004-11-26.tif")
-        .with_label_map(LabelMap::Objects, &objects.to_string_lossy());
+        .with_extra_image(ExtraImage::Classes, "class_2004-11-26.tif")
+        .with_extra_image(ExtraImage::Objects, &objects.to_string_lossy());
     let settings = [("residual", "level"), ("distance_weight", "program"), ("lower_limit", "0"), ("upper_limit", "1")];
     let ours = files.predict("obsum", &settings, false).unwrap().image.mapv(f64::from);
     let theirs = stored(&golden.join("lgc480_obsum.tif")).unwrap() * 1e-4;

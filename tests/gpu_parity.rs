@@ -5,7 +5,7 @@ use ndarray::Array3;
 use stfusion_core::method::Scene;
 use stfusion_cuda_on_cpu::{device, Order};
 use stfusion_methods::cases::{self, Problem, ProblemPair};
-use stfusion_methods::{estarfm, fitfc, fsdaf, starfm};
+use stfusion_methods::{estarfm, fitfc, fsdaf, obsum, starfm, stdfa};
 use stfusion_tests::{shared, stored};
 
 /// Rows and columns of a crop.
@@ -41,6 +41,7 @@ fn crop(test: &str, place: &Place) -> Option<Problem> {
         coarse: read(coarse, place.scale),
         classes: None,
         objects: None,
+        pan: None,
     };
     let target = read(place.target, place.scale);
     Some(Problem { pairs: place.pairs.iter().map(pair).collect(), target, scale: Some(place.scale.max(10)) })
@@ -74,8 +75,22 @@ fn check_place(test: &str, place: &Place) {
     }
     check(&format!("{}, Fit-FC", place.name), "fitfc", &problem, &[], fitfc::cases::TOLERANCE);
     check(&format!("{}, FSDAF", place.name), "fsdaf", &problem, &[("window", "21")], fsdaf::cases::TOLERANCE);
+    check(&format!("{}, OBSUM", place.name), "obsum", &problem, &[("similar_window", "15")], obsum::cases::TOLERANCE);
+    for method in ["ubdf", "stdfa", "strum"] {
+        check(&format!("{}, {method}", place.name), method, &problem, &[], stdfa::cases::TOLERANCE);
+    }
     if problem.pairs.len() > 1 {
-        check(&format!("{}, ESTARFM", place.name), "estarfm", &problem, &[("window", "21")], estarfm::cases::TOLERANCE);
+        for (rules, settings) in [
+            ("defaults", &[("window", "35")][..]),
+            ("the nearest", &[("window", "21"), ("selection", "nearest")]),
+            ("coarse pixels", &[("window", "15"), ("conversion", "coarse_pixel"), ("significance_test", "blend")]),
+        ] {
+            let name = format!("{}, ESTARFM, {rules}", place.name);
+            check(&name, "estarfm", &problem, settings, estarfm::cases::TOLERANCE);
+        }
+        // as many atoms as there are patches
+        let settings = [("dictionary_size", "1000"), ("training_patches", "1000"), ("max_iterations", "10")];
+        check(&format!("{}, SPSTFM", place.name), "spstfm", &problem, &settings, 0.0);
     }
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use gdal::Dataset;
-use stfusion_core::source::Resampling;
+use stfusion_core::source::{ImageSource, Resampling};
 use stfusion_core::{ErrorKind, Region};
 use stfusion_engine::{Context, ContextOptions, Job, MemorySize, OnDemand, Part, Product};
 use stfusion_methods::networks::cases;
@@ -32,6 +32,13 @@ fn place(method: &str) -> Place {
     let weights = folder.path().join("w.safetensors");
     std::fs::write(&weights, cases::weights_with(method, BANDS, cases::description()).unwrap()).unwrap();
     job.set_parameter("weights", weights.to_str().unwrap()).unwrap();
+    if method == "diffstsf" {
+        job.set_parameter("steps", "2").unwrap();
+        for pair in &mut job.pairs {
+            // a band of the fine image stands for a panchromatic one
+            pair.pan = Some(ImageSource { bands: Some(vec![2]), ..pair.fine.clone() });
+        }
+    }
     Place { folder, job }
 }
 
@@ -61,7 +68,7 @@ fn pixels(path: &Path) -> Vec<f64> {
 
 #[test]
 fn tiles_threads_and_memory_do_not_change_a_pixel() {
-    for method in ["edcstfn", "stfnet"] {
+    for method in ["edcstfn", "stfnet", "rcan_fsdaf", "diffstsf"] {
         let place = place(method);
         let all = place.fused("a.tif", 2, 1024);
         let distinct = all.iter().map(|v| v.to_bits()).collect::<std::collections::HashSet<_>>().len();

@@ -46,6 +46,7 @@ fn corner(scene: &RepeatedScene, side: usize) -> Result<Problem, Failure> {
                 coarse: read(Layer::Coarse(k))?,
                 classes: None,
                 objects: None,
+                pan: None,
             })
         })
         .collect::<Result<_, Failure>>()?;

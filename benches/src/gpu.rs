@@ -183,6 +183,7 @@ impl Images {
             coarse: coarse.view(),
             classes: None,
             objects: None,
+            pan: None,
             gap_days: scene.info().gap_days(k),
         };
         TileIn {

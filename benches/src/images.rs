@@ -39,7 +39,7 @@ impl RepeatedScene {
         let mut fine: Vec<Array3<f32>> = DAYS.iter().map(|&day| of(day)).collect();
         let coarse = fine.iter().map(|f| block_mean(f.view(), RATIO)).collect();
         fine.truncate(pairs);
-        let pair = |&day: &(i32, u32, u32)| PairInfo { date: date(day), has_classes: false, has_objects: false };
+        let pair = |&day: &(i32, u32, u32)| PairInfo { date: date(day), extra_images: Vec::new() };
         let info = SceneInfo {
             bands: BANDS,
             rows,
@@ -76,7 +76,7 @@ impl Scene for RepeatedScene {
             Layer::Fine(k) => (&self.fine[k], 1),
             Layer::Coarse(k) => (&self.coarse[k], RATIO),
             Layer::Target => (&self.coarse[TARGET], RATIO),
-            Layer::Classes(_) | Layer::Objects(_) => return Err(Error::internal("the generated scene has no label maps")),
+            Layer::Extra(..) => return Err(Error::internal("the generated scene has no label maps")),
         };
         for (band, mut plane) in out.axis_iter_mut(Axis(0)).enumerate() {
             for (r, mut row) in plane.axis_iter_mut(Axis(0)).enumerate() {

@@ -76,6 +76,7 @@ fn reference_ns(scene: &RepeatedScene, window: usize) -> Result<f64, Failure> {
                 coarse: read(Layer::Coarse(k))?,
                 classes: None,
                 objects: None,
+                pan: None,
             })
         })
         .collect::<Result<Vec<_>, Failure>>()?;

@@ -405,24 +405,36 @@ __device__ __forceinline__ void window(const Window &w, const V *proposals, cons
 
     Pixels<R> p;
     float total_weight[R], total_value[R];
-    const long long out = band * out_pixels(t) + (long long)first_row * t.out_cols + col;
+    // pixels beyond the output are in no range; they read what their neighbours do
+    const long long out = band * out_pixels(t) + (long long)first_row * t.out_cols + min(col, t.out_cols - 1);
 #pragma unroll
     for (int i = 0; i < R; i++) {
         const bool inside = i < rows_here && col < t.out_cols;
-        const int2 range = inside ? w.ranges[out + (long long)i * t.out_cols] : no_range();
-        const float2 bound = inside ? w.bounds[out + (long long)i * t.out_cols] : make_float2(0.0f, 0.0f);
-        const float2 total = inside && w.pair ? w.totals[out + (long long)i * t.out_cols] : make_float2(0.0f, 0.0f);
-        p.low[i] = range.x;
-        p.least[i] = range.y;
+        const long long at = out + (long long)min(i, rows_here - 1) * t.out_cols;
+        const int2 range = w.ranges[at], none = no_range();
+        const float2 bound = w.bounds[at];
+        p.low[i] = inside ? range.x : none.x;
+        p.least[i] = inside ? range.y : none.y;
         p.bound_s[i] = bound.x;
         p.bound_t[i] = bound.y;
-        total_weight[i] = total.x;
-        total_value[i] = total.y;
+        total_weight[i] = total_value[i] = 0.0f;
         p.count[i] = 0;
 #pragma unroll 1
         for (int k = 0; k < more_keys; k++) {
             const long long plane = (t.bands + k) * out_pixels(t) + (long long)(first_row + i) * t.out_cols + col;
             key_ranges[(k * R + i) * threads + thread] = inside ? w.ranges[plane] : no_range();
+        }
+    }
+
+    if (w.pair) {
+#pragma unroll
+        for (int i = 0; i < R; i++) {
+            const long long at = out + (long long)min(i, rows_here - 1) * t.out_cols;
+            const float2 total = w.totals[at];
+            total_weight[i] = total.x;
+            total_value[i] = total.y;
+            if (COUNT)
+                p.count[i] = w.counts[at];
         }
     }
 
@@ -482,7 +494,7 @@ __device__ __forceinline__ void window(const Window &w, const V *proposals, cons
         const long long to = out + (long long)i * t.out_cols;
         w.totals[to] = make_float2(total_weight[i], total_value[i]);
         if (COUNT)
-            w.counts[to] = p.count[i] + (w.pair ? w.counts[to] : 0);
+            w.counts[to] = p.count[i];
     }
 }
 

@@ -239,11 +239,11 @@ _stfusion() {
                     return 0
                     ;;
                 --method)
-                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff stfdcnn mustfn sdcs densestf onnx nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff diffstsf stfdcnn mustfn sdcs densestf onnx rcan_fsdaf nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 -m)
-                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff stfdcnn mustfn sdcs densestf onnx nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff diffstsf stfdcnn mustfn sdcs densestf onnx rcan_fsdaf nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 --param)
@@ -299,11 +299,11 @@ _stfusion() {
             fi
             case "${prev}" in
                 --method)
-                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff stfdcnn mustfn sdcs densestf onnx nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff diffstsf stfdcnn mustfn sdcs densestf onnx rcan_fsdaf nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 -m)
-                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff stfdcnn mustfn sdcs densestf onnx nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff diffstsf stfdcnn mustfn sdcs densestf onnx rcan_fsdaf nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 --pair)
@@ -466,18 +466,18 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__job)
-            opts="-m -p -r -o -q -v -h --schema --method --pair --target --param --weights --resampling --bands --ignore-units --output --ot --nodata --overwrite --threads --memory --device --quiet --verbose --debug --config --help starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff stfdcnn mustfn sdcs densestf onnx nearest_pair linear_in_time coarse_increment"
+            opts="-m -p -r -o -q -v -h --schema --method --pair --target --param --weights --resampling --bands --ignore-units --output --ot --nodata --overwrite --threads --memory --device --quiet --verbose --debug --config --help starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff diffstsf stfdcnn mustfn sdcs densestf onnx rcan_fsdaf nearest_pair linear_in_time coarse_increment"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --method)
-                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff stfdcnn mustfn sdcs densestf onnx nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff diffstsf stfdcnn mustfn sdcs densestf onnx rcan_fsdaf nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 -m)
-                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff stfdcnn mustfn sdcs densestf onnx nearest_pair linear_in_time coarse_increment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff diffstsf stfdcnn mustfn sdcs densestf onnx rcan_fsdaf nearest_pair linear_in_time coarse_increment" -- "${cur}"))
                     return 0
                     ;;
                 --pair)
@@ -552,7 +552,7 @@ _stfusion() {
             return 0
             ;;
         stfusion__subcmd__methods)
-            opts="-q -v -h --json --quiet --verbose --debug --config --help starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff stfdcnn mustfn sdcs densestf onnx nearest_pair linear_in_time coarse_increment"
+            opts="-q -v -h --json --quiet --verbose --debug --config --help starfm estarfm fitfc fsdaf sfsdaf ifsdaf ubdf stdfa strum obsum spstfm edcstfn stfnet gan_stfm swinstfm mlff_gan ecpw_stfn rsfn dcstfn srsf_gan stfmlp opgan stfgan stm_stfnet stfdiff diffstsf stfdcnn mustfn sdcs densestf onnx rcan_fsdaf nearest_pair linear_in_time coarse_increment"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -64,15 +64,17 @@ opgan\t'OPGAN'
 stfgan\t'STFGAN'
 stm_stfnet\t'STM-STFNet'
 stfdiff\t'STFDiff'
+diffstsf\t'DiffSTSF'
 stfdcnn\t'STFDCNN'
 mustfn\t'MUSTFN'
 sdcs\t'SDCS'
 densestf\t'DenseSTF'
 onnx\t'ONNX network'
+rcan_fsdaf\t'RCAN-FSDAF'
 nearest_pair\t'Nearest pair'
 linear_in_time\t'Linear in time'
 coarse_increment\t'Coarse increment'"
-complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l pair -d 'A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, coarse_mask_preset, classes, objects. A repeated fine or coarse names one raster per band' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l pair -d 'A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, coarse_mask_preset, classes, objects, pan. A repeated fine or coarse names one raster per band' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l target -d 'The day to predict. Keys: coarse, date, coarse_mask, coarse_mask_preset' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -s p -l param -d 'A parameter of the method; repeatable. `stfusion methods ID` lists them' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand fuse" -l weights -d 'Weights of a network, the same as --param weights=FILE' -r
@@ -134,7 +136,7 @@ complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -s v -l verbos
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -l debug -d 'Also say what only developers want to know'
 complete -c stfusion -n "__fish_stfusion_using_subcommand assess" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -s m -l method -d 'Method, perhaps with parameters; repeatable, also with other parameters. By default every method that the pairs satisfy, the job\'s own with the job\'s parameters' -r
-complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l pair -d 'A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, coarse_mask_preset, classes, objects. A repeated fine or coarse names one raster per band' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l pair -d 'A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, coarse_mask_preset, classes, objects, pan. A repeated fine or coarse names one raster per band' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -l data-range -d 'Range of the values, for SSIM and PSNR; by default 1 for reflectance, else the range of the fine images' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand compare" -s r -l resampling -d 'How coarse images are brought onto the fine grid' -r -f -a "auto\t'What the method works best with'
 nearest\t'The coarse pixel under the fine pixel'
@@ -198,15 +200,17 @@ opgan\t'OPGAN'
 stfgan\t'STFGAN'
 stm_stfnet\t'STM-STFNet'
 stfdiff\t'STFDiff'
+diffstsf\t'DiffSTSF'
 stfdcnn\t'STFDCNN'
 mustfn\t'MUSTFN'
 sdcs\t'SDCS'
 densestf\t'DenseSTF'
 onnx\t'ONNX network'
+rcan_fsdaf\t'RCAN-FSDAF'
 nearest_pair\t'Nearest pair'
 linear_in_time\t'Linear in time'
 coarse_increment\t'Coarse increment'"
-complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l pair -d 'A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, coarse_mask_preset, classes, objects. A repeated fine or coarse names one raster per band' -r
+complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l pair -d 'A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, coarse_mask_preset, classes, objects, pan. A repeated fine or coarse names one raster per band' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l target -d 'The day to predict. Keys: coarse, date, coarse_mask, coarse_mask_preset' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand job" -s p -l param -d 'A parameter of the method; repeatable. `stfusion methods ID` lists them' -r
 complete -c stfusion -n "__fish_stfusion_using_subcommand job" -l weights -d 'Weights of a network, the same as --param weights=FILE' -r
@@ -274,11 +278,13 @@ opgan\t'OPGAN'
 stfgan\t'STFGAN'
 stm_stfnet\t'STM-STFNet'
 stfdiff\t'STFDiff'
+diffstsf\t'DiffSTSF'
 stfdcnn\t'STFDCNN'
 mustfn\t'MUSTFN'
 sdcs\t'SDCS'
 densestf\t'DenseSTF'
 onnx\t'ONNX network'
+rcan_fsdaf\t'RCAN-FSDAF'
 nearest_pair\t'Nearest pair'
 linear_in_time\t'Linear in time'
 coarse_increment\t'Coarse increment'"

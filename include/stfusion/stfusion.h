@@ -497,6 +497,11 @@ stf_status stf_job_set_pair_classes(stf_context *context, stf_job *job, size_t p
 stf_status stf_job_set_pair_objects(stf_context *context, stf_job *job, size_t pair, const char *path);
 
 /**
+ * Sets the panchromatic image file of a pair, for methods that take one. A NULL `path` removes it.
+ */
+stf_status stf_job_set_pair_pan(stf_context *context, stf_job *job, size_t pair, const char *path);
+
+/**
  * Sets the day to predict ("YYYY-MM-DD", or NULL to take it from the name and metadata) and its coarse file.
  *
  * Fails with STF_STATUS_PARAMETER for a date that is none, STF_STATUS_JOB when the job has images in memory. Files are
@@ -540,6 +545,11 @@ stf_status stf_job_set_pair_class_image(stf_context *context, stf_job *job, size
  * Sets the object map of a pair in memory: one band of segment numbers on the fine grid, for methods that take one.
  */
 stf_status stf_job_set_pair_object_image(stf_context *context, stf_job *job, size_t pair, const stf_image *objects);
+
+/**
+ * Sets the panchromatic image of a pair in memory: one band on the fine grid, for methods that take one.
+ */
+stf_status stf_job_set_pair_pan_image(stf_context *context, stf_job *job, size_t pair, const stf_image *pan);
 
 /**
  * Sets the day to predict ("YYYY-MM-DD" or NULL) and its coarse image in memory, as in stf_job_add_pair_image. The structure

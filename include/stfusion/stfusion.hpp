@@ -482,6 +482,20 @@ class job {
         return *this;
     }
 
+    /// The panchromatic image file of a pair, counted from 0. An empty path removes it.
+    job &set_pair_pan(std::size_t pair, const std::string &path) {
+        session_->check(stf_job_set_pair_pan(session_->get(), job_.get(), pair, detail::or_null(path)));
+        return *this;
+    }
+
+    /// The panchromatic image in memory of a pair, counted from 0.
+    template <class T>
+    job &set_pair_pan(std::size_t pair, const image<T> &pan) {
+        session_->check(stf_job_set_pair_pan_image(session_->get(), job_.get(), pair, pan.c_image()));
+        keep(pan);
+        return *this;
+    }
+
     /// The day to predict and its coarse file.
     job &set_target(const std::string &date, const std::string &coarse) {
         session_->check(stf_job_set_target(session_->get(), job_.get(), detail::or_null(date), coarse.c_str()));

@@ -54,9 +54,9 @@ def methods() -> list[dict[str, Any]]:
     """Return the methods, each a dict.
 
     `id`, `label`, `summary`, `family`, `tags`, `references`, `min_pairs`, `max_pairs` (None: any number), `needs_dates`,
-    `accepts_classes`, `accepts_objects`, `readme`, and `parameters`: dicts with `id`, `label`, `help`, `unit`, `advanced`,
-    `kind`, `default` and, by kind, `min`, `max`, `odd`, `options` or `suffix`. A parameter of kind `file` names a file that is
-    read, one of kind `new_file` a file that is written.
+    `accepts_classes`, `accepts_objects`, `accepts_pan`, `readme`, and `parameters`: dicts with `id`, `label`, `help`, `unit`,
+    `advanced`, `kind`, `default` and, by kind, `min`, `max`, `odd`, `options` or `suffix`. A parameter of kind `file` names a
+    file that is read, one of kind `new_file` a file that is written.
     """
     with _context() as context:
         return context.json("stf_methods_json")

@@ -48,6 +48,9 @@ class Pair:
         Class map, shape (row, col), for methods that take one.
     objects
         Object map (segment numbers, whole and below 2**24), shape (row, col), for methods that take one.
+    pan
+        Panchromatic image of the same day, shape (row, col), for methods that take one. A masked array's masked elements are
+        invalid.
     """
 
     fine: ArrayLike
@@ -57,10 +60,11 @@ class Pair:
     coarse_mask: ArrayLike | None = None
     classes: ArrayLike | None = None
     objects: ArrayLike | None = None
+    pan: ArrayLike | None = None
 
     def images(self) -> tuple[ArrayLike | None, ...]:
-        """Return fine and coarse image, their masks, class map and object map."""
-        return (self.fine, self.coarse, self.fine_mask, self.coarse_mask, self.classes, self.objects)
+        """Return fine and coarse image, their masks, class map, object map and panchromatic image."""
+        return (self.fine, self.coarse, self.fine_mask, self.coarse_mask, self.classes, self.objects, self.pan)
 
 
 def fuse(
@@ -157,12 +161,13 @@ def fuse(
             _Input(pair.fine, f"The fine image of pair {k}", pair.fine_mask, nodata),
             _Input(pair.coarse, f"The coarse image of pair {k}", pair.coarse_mask, nodata),
             {
-                function: _Input(labels, f"The {name} of pair {k}", None, None)
-                for function, name, labels in (
-                    ("stf_job_set_pair_class_image", "class map", pair.classes),
-                    ("stf_job_set_pair_object_image", "object map", pair.objects),
+                function: _Input(image, f"The {name} of pair {k}", None, of_values)
+                for function, name, image, of_values in (
+                    ("stf_job_set_pair_class_image", "class map", pair.classes, None),
+                    ("stf_job_set_pair_object_image", "object map", pair.objects, None),
+                    ("stf_job_set_pair_pan_image", "panchromatic image", pair.pan, nodata),
                 )
-                if labels is not None
+                if image is not None
             },
         )
         for k, pair in enumerate(pairs)
@@ -176,10 +181,10 @@ def fuse(
     with _library.context(progress, threads) as context, context.job(to_json(job)) as handle:
         if coarse_scale is not None:
             context.call("stf_job_set_double", handle, b"coarse_scale", float(coarse_scale))
-        for k, (date, fine, coarse_of_pair, label_maps) in enumerate(described):
+        for k, (date, fine, coarse_of_pair, extra_images) in enumerate(described):
             context.call("stf_job_add_pair_image", handle, _day(date), fine.image, coarse_of_pair.image)
-            for function, labels in label_maps.items():
-                context.call(function, handle, k, labels.image)
+            for function, extra in extra_images.items():
+                context.call(function, handle, k, extra.image)
         context.call("stf_job_set_target_image", handle, _day(target_date), coarse.image)
         report = context.run_image(handle, output.image, None if layer is None else _describe(layer))
     result = output.result(complete=report["predicted_fraction"] >= 1)

@@ -34,7 +34,7 @@ def fuse(
     Parameters
     ----------
     pairs
-        One or more pairs whose images (and masks, class and object maps) are data arrays. Dimensions are rows and columns
+        One or more pairs whose images (and masks, maps and panchromatic images) are data arrays. Dimensions are rows and columns
         (`y, x`, `latitude, longitude`, `lat, lon`, `row, col`, `northing, easting`, or else the last two) and at most one more,
         the bands, in any order. Coarse images lie on the fine grid. Bands with the same labels are brought into the same order;
         other bands are matched by order.
@@ -81,6 +81,7 @@ def fuse(
             on_grid(pair.coarse_mask, f"The mask of the coarse image of pair {k}", _has_bands(pair.coarse_mask, order)),
             on_grid(pair.classes, f"The class map of pair {k}", bands=False),
             on_grid(pair.objects, f"The object map of pair {k}", bands=False),
+            on_grid(pair.pan, f"The panchromatic image of pair {k}", bands=False),
         )
         for k, pair in enumerate(pairs)
     ]

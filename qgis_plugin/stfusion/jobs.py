@@ -9,7 +9,7 @@ import shlex
 from .dates import iso_date
 
 SCENE_COLUMNS = ("role", "date", "path", "mask", "sensor")
-PAIR_KEYS = ("fine", "coarse", "date", "fine_mask", "coarse_mask", "classes", "objects")
+PAIR_KEYS = ("fine", "coarse", "date", "fine_mask", "coarse_mask", "classes", "objects", "pan")
 
 
 class BadJob(Exception):
@@ -120,8 +120,9 @@ def _pair(values, suffix):
     if not fine or not coarse:
         missing = "coarse" if fine else "fine"
         raise BadJob(f"Pair {number} has no {missing} image; give both images of the pair, or neither")
-    maps = {"classes": values.get("CLASS_MAP" + suffix), "objects": values.get("OBJECT_MAP" + suffix)}
-    pair = _without_none({"date": values.get("DATE" + suffix), "fine": fine, "coarse": coarse, **maps})
+    names = {"classes": "CLASS_MAP", "objects": "OBJECT_MAP", "pan": "PAN"}
+    extra = {key: values.get(name + suffix) for key, name in names.items()}
+    pair = _without_none({"date": values.get("DATE" + suffix), "fine": fine, "coarse": coarse, **extra})
     for key, name in (("fine_mask", "FINE_MASK"), ("coarse_mask", "COARSE_MASK")):
         mask = _mask(values, name + suffix, name + "_PRESET")
         if mask:

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use stfusion_methods::networks::cases;
 use stfusion_mock_cuda::{folder, SETTINGS};
 
 use crate::place::*;
@@ -23,6 +24,15 @@ fn run(mut command: Command, args: &[&str]) -> Run {
 
 fn fuse(place: &Place, settings: &str, more: &[&str]) -> Run {
     run(mocked(place, settings), &[&["fuse", "--method", "coarse_increment", "-o", "out.tif"], IMAGES, more].concat())
+}
+
+/// As [`fuse`] with a network, which has no GPU version; `more` may set variables too.
+fn fuse_without_gpu(place: &Place, variables: &[(&str, &str)], more: &[&str]) -> Run {
+    std::fs::write(place.path("w.safetensors"), cases::weights("edcstfn").unwrap()).unwrap();
+    let mut command = mocked(place, "");
+    command.envs(variables.iter().copied());
+    let method = ["fuse", "--method", "edcstfn", "--weights", "w.safetensors", "--overwrite", "-o", "out.tif"];
+    run(command, &[&method[..], IMAGES, more].concat())
 }
 
 #[test]
@@ -92,7 +102,6 @@ fn a_gpu_that_cannot_be_used_is_refused_by_name() {
         "cuda:0 Mock GPU, cuda:1 Mock GPU",
     );
     refused("capability=70", "cuda", &["cuda:0 Mock GPU has compute capability 7.0, and 7.5 is needed"], "auto or cpu");
-    refused("", "cuda:0", &["Device cuda:0 was asked for, but", "cannot use it: it has no GPU version"], "auto or cpu");
     fuse(&place, "devices=2", &["--device", "cuda:1,1"]).refused(2, &["names GPU 1 twice"], "once");
     assert_eq!(place.names(), before);
 }
@@ -100,13 +109,14 @@ fn a_gpu_that_cannot_be_used_is_refused_by_name() {
 #[test]
 fn auto_takes_the_processor_for_a_method_without_a_gpu_version_and_says_so() {
     let place = Place::new();
-    let auto = fuse(&place, "", &["-v"]).succeeded();
+    let auto = fuse_without_gpu(&place, &[], &["-v"]).succeeded();
     assert!(auto.stderr.contains("is computed on the CPU: it has no GPU version"), "{auto:?}");
-    let with = |variable: &str| {
-        let mut command = mocked(&place, "");
-        command.env("STFUSION_DEVICE", variable);
-        run(command, &[&["fuse", "--method", "coarse_increment", "-o", "other.tif"], IMAGES].concat())
-    };
+    fuse_without_gpu(&place, &[], &["--device", "cuda:0"]).refused(
+        1,
+        &["Device cuda:0 was asked for, but", "cannot use it: it has no GPU version"],
+        "auto or cpu",
+    );
+    let with = |variable: &str| fuse_without_gpu(&place, &[("STFUSION_DEVICE", variable)], &[]);
     with("cuda").refused(1, &["Device cuda was asked for", "it has no GPU version"], "auto or cpu");
     with("gpu").refused(1, &["STFUSION_DEVICE: Device must be auto"], "auto");
     with("cpu").succeeded();

@@ -29,7 +29,7 @@ fn a_job_file_runs_and_its_names_are_relative_to_it() {
 }
 
 #[test]
-fn label_maps_come_from_the_command_line_and_from_job_files() {
+fn extra_images_come_from_the_command_line_and_from_job_files() {
     let place = Place::new();
     let halves = |band: usize, _: f64, right: f64| (band + if right < 0.5 { 3 } else { 8 }) as f64;
     let map = |name: &str, value| Raster { bands: 1, nodata: None, value, ..fine() }.write(&place.path(name));
@@ -55,6 +55,8 @@ fn label_maps_come_from_the_command_line_and_from_job_files() {
     with(",objects=broken.tif").refused(1, &[place_of], "nodata where a pixel has none");
     let refused = place.fuse(&["--pair", "fine=f1.tif,coarse=c1.tif,objects=objects.tif", "-o", "more.tif"]);
     refused.refused(1, &["Coarse increment takes no object map; pair 1 has one"], "Remove the object map");
+    let refused = place.fuse(&["--pair", "fine=f1.tif,coarse=c1.tif,pan=objects.tif", "-o", "more.tif"]);
+    refused.refused(1, &["Coarse increment takes no panchromatic image; pair 1 has one"], "Remove the panchromatic image");
 }
 
 #[test]

@@ -267,6 +267,11 @@ def test_images_that_do_not_fit_are_named(scene):
     pair = Pair(scene.fine, scene.coarse, objects=scene.fine[0])
     error = refused(lambda: fuse(pair, scene.target, method="nearest_pair"))
     assert error.message.endswith("takes no object map; pair 1 has one")
+    pair = Pair(scene.fine, scene.coarse, pan=scene.fine[0])
+    error = refused(lambda: fuse(pair, scene.target, method="nearest_pair"))
+    assert error.message.endswith("takes no panchromatic image; pair 1 has one")
+    short = Pair(scene.fine, scene.coarse, pan=scene.fine[0, 1:])
+    assert "The panchromatic image of pair 0 has 1 x 39 x 52" in refused(lambda: fuse(short, scene.target)).message
 
 
 def test_memory_and_device_are_the_library_s_to_judge(scene):

@@ -78,9 +78,9 @@ def test_a_method_that_needs_two_pairs_asks_for_them_at_first():
     assert "SCENE_TABLE" not in names
     single = [p.name() for p in definitions(dict(method, min_pairs=1, max_pairs=1, accepts_classes=False))]
     assert not [name for name in single if name.endswith("_2")]
-    assert not {"CLASS_MAP", "OBJECT_MAP"} & set(single)
-    mapped = [p.name() for p in definitions(dict(method, accepts_objects=True))]
-    assert {"CLASS_MAP", "CLASS_MAP_2", "OBJECT_MAP", "OBJECT_MAP_2"} <= set(mapped)
+    assert not {"CLASS_MAP", "OBJECT_MAP", "PAN"} & set(single)
+    mapped = [p.name() for p in definitions(dict(method, accepts_objects=True, accepts_pan=True))]
+    assert {"CLASS_MAP", "CLASS_MAP_2", "OBJECT_MAP", "OBJECT_MAP_2", "PAN", "PAN_2"} <= set(mapped)
 
 
 @pytest.mark.parametrize(

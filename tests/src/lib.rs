@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use gdal::Dataset;
 use ndarray::{Array2, Array3, ArrayView2, Axis};
-use stfusion_core::method::LabelMap;
+use stfusion_core::method::ExtraImage;
 use stfusion_core::param::Values;
 use stfusion_core::source::{GridOptions, ImageSource, MaskSource, PairSource, Resampling, TargetSource};
 use stfusion_core::{Cancel, Error, ErrorKind, Result};
@@ -79,7 +79,7 @@ impl Files {
     pub fn with_classes(mut self, name: &str) -> Self {
         let path = self.folder.join(name).to_string_lossy().into_owned();
         if let Some(pair) = self.pairs.last_mut() {
-            pair.classes = Some(path);
+            pair.classes = Some(ImageSource::file(path));
         }
         self
     }
@@ -94,12 +94,12 @@ impl Files {
         self
     }
 
-    /// The same with a label map on the last pair: a file of the folder, or any file by its full name.
+    /// The same with an extra image of the last pair: a file of the folder, or any file by its full name.
     #[must_use]
-    pub fn with_label_map(mut self, map: LabelMap, name: &str) -> Self {
+    pub fn with_extra_image(mut self, extra: ExtraImage, name: &str) -> Self {
         let path = self.folder.join(name).to_string_lossy().into_owned();
         if let Some(pair) = self.pairs.last_mut() {
-            *pair.label_map_mut(map) = Some(path);
+            *pair.extra_image_mut(extra) = Some(ImageSource::file(path));
         }
         self
     }

@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_void};
 use std::path::Path;
 
 use serde_json::{json, Value as Json};
-use stfusion_core::method::LabelMap;
+use stfusion_core::method::ExtraImage;
 use stfusion_core::param::{Choices, Values};
 use stfusion_core::source::{Format, GridOptions, ImageSource, MaskSource, OutputOptions, PairSource, ResamplingChoice};
 use stfusion_core::{Date, Error, ErrorKind, Result};
@@ -468,7 +468,7 @@ pub unsafe extern "C" fn stf_job_set_pair_classes(
     path: *const c_char,
 ) -> stf_status {
     // SAFETY: the caller's contract.
-    unsafe { set_label_map(context, job, pair, LabelMap::Classes, path) }
+    unsafe { set_extra_image(context, job, pair, ExtraImage::Classes, path) }
 }
 
 /// Sets the object map file (segment numbers) of a pair, for methods that take one. A NULL `path` removes it.
@@ -480,25 +480,37 @@ pub unsafe extern "C" fn stf_job_set_pair_objects(
     path: *const c_char,
 ) -> stf_status {
     // SAFETY: the caller's contract.
-    unsafe { set_label_map(context, job, pair, LabelMap::Objects, path) }
+    unsafe { set_extra_image(context, job, pair, ExtraImage::Objects, path) }
 }
 
-/// Sets or removes the file of a label map.
-///
-/// # Safety
-/// As the functions that call it.
-unsafe fn set_label_map(
+/// Sets the panchromatic image file of a pair, for methods that take one. A NULL `path` removes it.
+#[no_mangle]
+pub unsafe extern "C" fn stf_job_set_pair_pan(
     context: *mut stf_context,
     job: *mut stf_job,
     pair: usize,
-    map: LabelMap,
+    path: *const c_char,
+) -> stf_status {
+    // SAFETY: the caller's contract.
+    unsafe { set_extra_image(context, job, pair, ExtraImage::Panchromatic, path) }
+}
+
+/// Sets or removes the file of an extra image.
+///
+/// # Safety
+/// As the functions that call it.
+unsafe fn set_extra_image(
+    context: *mut stf_context,
+    job: *mut stf_job,
+    pair: usize,
+    extra: ExtraImage,
     path: *const c_char,
 ) -> stf_status {
     with_job(context, job, |job| {
         // SAFETY: the caller's contract.
         let path = unsafe { optional_text(path, "path") }?;
         JobState::check_pair(pair, job.job.pairs.len())?;
-        *job.job.pairs[pair].label_map_mut(map) = path.filter(|p| !p.is_empty()).map(String::from);
+        *job.job.pairs[pair].extra_image_mut(extra) = path.filter(|p| !p.is_empty()).map(ImageSource::file);
         Ok(())
     })
 }
@@ -587,7 +599,7 @@ pub unsafe extern "C" fn stf_job_set_pair_class_image(
     classes: *const stf_image,
 ) -> stf_status {
     // SAFETY: the caller's contract.
-    unsafe { set_label_map_image(context, job, pair, LabelMap::Classes, classes) }
+    unsafe { set_pixels_of_extra_image(context, job, pair, ExtraImage::Classes, classes) }
 }
 
 /// Sets the object map of a pair in memory: one band of segment numbers on the fine grid, for methods that take one.
@@ -599,25 +611,37 @@ pub unsafe extern "C" fn stf_job_set_pair_object_image(
     objects: *const stf_image,
 ) -> stf_status {
     // SAFETY: the caller's contract.
-    unsafe { set_label_map_image(context, job, pair, LabelMap::Objects, objects) }
+    unsafe { set_pixels_of_extra_image(context, job, pair, ExtraImage::Objects, objects) }
 }
 
-/// Sets a label map in memory.
-///
-/// # Safety
-/// As the functions that call it.
-unsafe fn set_label_map_image(
+/// Sets the panchromatic image of a pair in memory: one band on the fine grid, for methods that take one.
+#[no_mangle]
+pub unsafe extern "C" fn stf_job_set_pair_pan_image(
     context: *mut stf_context,
     job: *mut stf_job,
     pair: usize,
-    map: LabelMap,
+    pan: *const stf_image,
+) -> stf_status {
+    // SAFETY: the caller's contract.
+    unsafe { set_pixels_of_extra_image(context, job, pair, ExtraImage::Panchromatic, pan) }
+}
+
+/// Sets an extra image in memory.
+///
+/// # Safety
+/// As the functions that call it.
+unsafe fn set_pixels_of_extra_image(
+    context: *mut stf_context,
+    job: *mut stf_job,
+    pair: usize,
+    extra: ExtraImage,
     image: *const stf_image,
 ) -> stf_status {
     with_job(context, job, |job| {
         // SAFETY: the caller's contract.
-        let labels = unsafe { pixels(image, map.key()) }?;
+        let pixels = unsafe { pixels(image, extra.key()) }?;
         JobState::check_pair(pair, job.images.pairs.len())?;
-        *job.images.pairs[pair].label_map_mut(map) = Some(labels);
+        *job.images.pairs[pair].extra_image_mut(extra) = Some(pixels);
         Ok(())
     })
 }

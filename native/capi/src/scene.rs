@@ -1,7 +1,7 @@
 //! A scene over the caller's images: tiles are converted as they are read, so no image is copied as a whole.
 
 use ndarray::{Array3, ArrayView3, ArrayViewMut3};
-use stfusion_core::method::{LabelMap, Layer, PairInfo, Scene, SceneInfo};
+use stfusion_core::method::{ExtraImage, Layer, PairInfo, Scene, SceneInfo};
 use stfusion_core::resample::{margin, resample, Window};
 use stfusion_core::source::Resampling;
 use stfusion_core::{Date, Error, ErrorKind, Region, Result};
@@ -26,28 +26,34 @@ pub(crate) struct PairImages {
     pub(crate) coarse: Pixels,
     pub(crate) classes: Option<Pixels>,
     pub(crate) objects: Option<Pixels>,
+    pub(crate) pan: Option<Pixels>,
 }
 
 impl PairImages {
     pub(crate) fn new(date: Option<Date>, fine: Pixels, coarse: Pixels) -> Self {
-        PairImages { date, fine, coarse, classes: None, objects: None }
+        PairImages { date, fine, coarse, classes: None, objects: None, pan: None }
     }
 
-    /// The place of a label map.
-    pub(crate) fn label_map_mut(&mut self, map: LabelMap) -> &mut Option<Pixels> {
-        match map {
-            LabelMap::Classes => &mut self.classes,
-            LabelMap::Objects => &mut self.objects,
+    /// The place of an extra image.
+    pub(crate) fn extra_image_mut(&mut self, extra: ExtraImage) -> &mut Option<Pixels> {
+        match extra {
+            ExtraImage::Classes => &mut self.classes,
+            ExtraImage::Objects => &mut self.objects,
+            ExtraImage::Panchromatic => &mut self.pan,
         }
     }
 
-    /// The label maps that the pair has.
-    fn label_maps(&self) -> impl Iterator<Item = (LabelMap, &Pixels)> {
-        let of = |map: LabelMap| match map {
-            LabelMap::Classes => &self.classes,
-            LabelMap::Objects => &self.objects,
-        };
-        LabelMap::ALL.iter().filter_map(move |&map| Some((map, of(map).as_ref()?)))
+    fn extra_image(&self, extra: ExtraImage) -> Option<&Pixels> {
+        match extra {
+            ExtraImage::Classes => self.classes.as_ref(),
+            ExtraImage::Objects => self.objects.as_ref(),
+            ExtraImage::Panchromatic => self.pan.as_ref(),
+        }
+    }
+
+    /// The extra images that the pair has.
+    fn extra_images(&self) -> impl Iterator<Item = (ExtraImage, &Pixels)> {
+        ExtraImage::ALL.iter().filter_map(|&extra| Some((extra, self.extra_image(extra)?)))
     }
 }
 
@@ -68,8 +74,8 @@ impl Images {
         for (k, pair) in self.pairs.iter().enumerate() {
             add(format!("the fine image of pair {k}"), &pair.fine);
             add(format!("the coarse image of pair {k}"), &pair.coarse);
-            for (map, pixels) in pair.label_maps() {
-                add(format!("the {} of pair {k}", map.label()), pixels);
+            for (extra, pixels) in pair.extra_images() {
+                add(format!("the {} of pair {k}", extra.label()), pixels);
             }
         }
         if let Some((_, target)) = &self.target {
@@ -132,8 +138,8 @@ impl<'a> ImageScene<'a> {
         for (k, pair) in images.pairs.iter().enumerate() {
             check_fine(format!("The fine image of pair {k}"), &pair.fine, bands)?;
             check_coarse(format!("The coarse image of pair {k}"), &pair.coarse)?;
-            for (map, pixels) in pair.label_maps() {
-                check_fine(format!("The {} of pair {k}", map.label()), pixels, 1)?;
+            for (extra, pixels) in pair.extra_images() {
+                check_fine(format!("The {} of pair {k}", extra.label()), pixels, 1)?;
             }
         }
         let info = SceneInfo {
@@ -141,9 +147,7 @@ impl<'a> ImageScene<'a> {
             rows,
             cols,
             scale: images.scale.or(scale.map(|s| s as f64)),
-            pairs: (images.pairs.iter())
-                .map(|p| PairInfo { date: p.date, has_classes: p.classes.is_some(), has_objects: p.objects.is_some() })
-                .collect(),
+            pairs: images.pairs.iter().map(|p| PairInfo::new(p.date, |extra| p.extra_image(extra).is_some())).collect(),
             target_date,
         };
         Ok(ImageScene { info, pairs: &images.pairs, target, resampling })
@@ -196,8 +200,7 @@ fn layer_name(layer: Layer) -> String {
         Layer::Target => "The target's coarse image".into(),
         Layer::Fine(k) => format!("The fine image of pair {k}"),
         Layer::Coarse(k) => format!("The coarse image of pair {k}"),
-        Layer::Classes(k) => format!("The {} of pair {k}", LabelMap::Classes.label()),
-        Layer::Objects(k) => format!("The {} of pair {k}", LabelMap::Objects.label()),
+        Layer::Extra(extra, k) => format!("The {} of pair {k}", extra.label()),
     }
 }
 
@@ -213,8 +216,7 @@ impl Scene for ImageScene<'_> {
             Layer::Target => self.read_coarse(self.target, region, out),
             Layer::Coarse(k) => self.read_coarse(&pair(k)?.coarse, region, out),
             Layer::Fine(k) => pair(k)?.fine.read(region, out),
-            Layer::Classes(k) => pair(k)?.classes.as_ref().ok_or_else(missing)?.read(region, out),
-            Layer::Objects(k) => pair(k)?.objects.as_ref().ok_or_else(missing)?.read(region, out),
+            Layer::Extra(extra, k) => pair(k)?.extra_image(extra).ok_or_else(missing)?.read(region, out),
         };
         read.map_err(|e| e.at(layer_name(layer)))
     }

@@ -89,7 +89,7 @@ fn pair() -> Arg {
         "pair",
         "KEY=VALUE,...",
         "A fine and a coarse image of the same day; repeatable. Keys: fine, coarse, date, fine_mask, fine_mask_preset, coarse_mask, \
-         coarse_mask_preset, classes, objects. A repeated fine or coarse names one raster per band",
+         coarse_mask_preset, classes, objects, pan. A repeated fine or coarse names one raster per band",
     )
 }
 

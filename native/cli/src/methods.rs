@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::ArgMatches;
 use serde_json::Value as Json;
-use stfusion_core::method::MethodInfo;
+use stfusion_core::method::{ExtraImage, MethodInfo};
 use stfusion_core::param::{Kind, ParamSpec, Values};
 use stfusion_core::source::{ImageSource, OutputOptions, PairSource, TargetSource};
 use stfusion_core::Date;
@@ -110,10 +110,11 @@ fn described(info: &MethodInfo) -> String {
     let yes = |b: bool| if b { "yes" } else { "no" };
     let _ = writeln!(
         text,
-        "Pairs: {pairs}\nDates needed: {}\nClass maps accepted: {}\nObject maps accepted: {}\n",
+        "Pairs: {pairs}\nDates needed: {}\nClass maps accepted: {}\nObject maps accepted: {}\nPanchromatic images accepted: {}\n",
         yes(info.needs_dates),
-        yes(info.accepts_classes),
-        yes(info.accepts_objects)
+        yes(info.accepts(ExtraImage::Classes)),
+        yes(info.accepts(ExtraImage::Objects)),
+        yes(info.accepts(ExtraImage::Panchromatic))
     );
     if info.parameters.is_empty() {
         text.push_str("No parameters.\n");

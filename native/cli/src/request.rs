@@ -234,8 +234,18 @@ pub(crate) fn context(options: &ArgMatches, terminal: &Arc<Terminal>) -> Outcome
 const PAIR_EXAMPLE: &str = "Write it as --pair fine=f1.tif,coarse=c1.tif,date=2001-11-25.";
 const TARGET_EXAMPLE: &str = "Write it as --target coarse=c2.tif,date=2002-01-12.";
 
-const PAIR_KEYS: &[&str] =
-    &["fine", "coarse", "date", "fine_mask", "fine_mask_preset", "coarse_mask", "coarse_mask_preset", "classes", "objects"];
+const PAIR_KEYS: &[&str] = &[
+    "fine",
+    "coarse",
+    "date",
+    "fine_mask",
+    "fine_mask_preset",
+    "coarse_mask",
+    "coarse_mask_preset",
+    "classes",
+    "objects",
+    "pan",
+];
 const TARGET_KEYS: &[&str] = &["coarse", "date", "coarse_mask", "coarse_mask_preset"];
 
 /// The values of one `--pair` or `--target`, key by key in the order written.
@@ -307,8 +317,9 @@ fn pair(text: &str) -> Outcome<PairSource> {
         coarse: image("coarse")?,
         fine_mask: keys.mask("fine_mask", "fine_mask_preset")?,
         coarse_mask: keys.mask("coarse_mask", "coarse_mask_preset")?,
-        classes: keys.one("classes")?.map(String::from),
-        objects: keys.one("objects")?.map(String::from),
+        classes: keys.one("classes")?.map(ImageSource::file),
+        objects: keys.one("objects")?.map(ImageSource::file),
+        pan: keys.one("pan")?.map(ImageSource::file),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use ndarray::{s, ArrayView2, ArrayView3, ArrayViewMut3};
 
-use crate::method::{LabelMap, Layer, PairInfo, Scene, SceneInfo};
+use crate::method::{ExtraImage, Layer, PairInfo, Scene, SceneInfo};
 use crate::{Date, Error, ErrorKind, Region, Result};
 
 /// Images of one pair in memory, (band, row, col); invalid values are not finite.
@@ -18,13 +18,16 @@ pub struct MemoryPair<'a> {
     pub classes: Option<ArrayView2<'a, f32>>,
     /// Object map, (row, col).
     pub objects: Option<ArrayView2<'a, f32>>,
+    /// Panchromatic image, (row, col).
+    pub pan: Option<ArrayView2<'a, f32>>,
 }
 
 impl<'a> MemoryPair<'a> {
-    fn label_map(&self, map: LabelMap) -> Option<ArrayView2<'a, f32>> {
-        match map {
-            LabelMap::Classes => self.classes,
-            LabelMap::Objects => self.objects,
+    fn extra_image(&self, extra: ExtraImage) -> Option<ArrayView2<'a, f32>> {
+        match extra {
+            ExtraImage::Classes => self.classes,
+            ExtraImage::Objects => self.objects,
+            ExtraImage::Panchromatic => self.pan,
         }
     }
 }
@@ -66,8 +69,8 @@ impl<'a> MemoryScene<'a> {
         for (k, pair) in pairs.iter().enumerate() {
             check(format!("The fine image of pair {}", k + 1), pair.fine.shape(), &[bands, rows, cols])?;
             check(format!("The coarse image of pair {}", k + 1), pair.coarse.shape(), &[bands, rows, cols])?;
-            for (map, labels) in LabelMap::ALL.iter().filter_map(|&map| Some((map, pair.label_map(map)?))) {
-                check(format!("The {} of pair {}", map.label(), k + 1), labels.shape(), &[rows, cols])?;
+            for (extra, image) in ExtraImage::ALL.iter().filter_map(|&extra| Some((extra, pair.extra_image(extra)?))) {
+                check(format!("The {} of pair {}", extra.label(), k + 1), image.shape(), &[rows, cols])?;
             }
         }
         let info = SceneInfo {
@@ -75,10 +78,7 @@ impl<'a> MemoryScene<'a> {
             rows,
             cols,
             scale,
-            pairs: pairs
-                .iter()
-                .map(|p| PairInfo { date: p.date, has_classes: p.classes.is_some(), has_objects: p.objects.is_some() })
-                .collect(),
+            pairs: pairs.iter().map(|p| PairInfo::new(p.date, |extra| p.extra_image(extra).is_some())).collect(),
             target_date,
         };
         Ok(MemoryScene { info, pairs, target })
@@ -98,8 +98,7 @@ impl Scene for MemoryScene<'_> {
             Layer::Target => self.target.view(),
             Layer::Fine(k) => pair(k)?.fine.view(),
             Layer::Coarse(k) => pair(k)?.coarse.view(),
-            Layer::Classes(k) => pair(k)?.classes.ok_or_else(missing)?.insert_axis(ndarray::Axis(0)),
-            Layer::Objects(k) => pair(k)?.objects.ok_or_else(missing)?.insert_axis(ndarray::Axis(0)),
+            Layer::Extra(extra, k) => pair(k)?.extra_image(extra).ok_or_else(missing)?.insert_axis(ndarray::Axis(0)),
         };
         out.zip_mut_with(&source.slice(window), |o, &v| *o = if v.is_finite() { v } else { f32::NAN });
         Ok(())

@@ -84,10 +84,8 @@ pub struct MethodInfo {
     pub max_pairs: Option<usize>,
     /// Whether pairs and target need dates.
     pub needs_dates: bool,
-    /// Whether a pair may come with a class map.
-    pub accepts_classes: bool,
-    /// Whether a pair may come with an object map.
-    pub accepts_objects: bool,
+    /// What a pair may come with beside its two images.
+    pub extra_images: &'static [ExtraImage],
     /// How coarse images come onto the fine grid when the job does not say: methods that solve for coarse pixels want them
     /// as they are ([`Resampling::Nearest`]), moving windows want them smooth.
     pub coarse_resampling: Resampling,
@@ -105,12 +103,9 @@ impl MethodInfo {
         self.parameters.iter().find(|p| matches!(p.kind, Kind::File { required: true, .. }))
     }
 
-    /// Whether a pair may come with such a map.
-    pub fn accepts(&self, map: LabelMap) -> bool {
-        match map {
-            LabelMap::Classes => self.accepts_classes,
-            LabelMap::Objects => self.accepts_objects,
-        }
+    /// Whether a pair may come with such an image.
+    pub fn accepts(&self, extra: ExtraImage) -> bool {
+        self.extra_images.contains(&extra)
     }
 }
 
@@ -127,41 +122,43 @@ pub struct Promises {
     pub bands_apart: bool,
 }
 
-/// A map of whole numbers that may come with a pair: one band on the fine grid, `NaN` where a pixel has no label.
+/// An image that may come with a pair beside its fine and its coarse one: one band on the fine grid, `NaN` where a pixel is invalid
+/// or has no label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LabelMap {
-    /// The class of every pixel.
+pub enum ExtraImage {
+    /// The class of every pixel, a whole number.
     Classes,
-    /// The object (segment) that every pixel belongs to.
+    /// The object (segment) that every pixel belongs to, a whole number.
     Objects,
+    /// The panchromatic image of the day of the pair.
+    Panchromatic,
 }
 
-impl LabelMap {
+impl ExtraImage {
     /// Every kind, in the order in which a tile holds them.
-    pub const ALL: &'static [LabelMap] = &[LabelMap::Classes, LabelMap::Objects];
+    pub const ALL: &'static [ExtraImage] = &[ExtraImage::Classes, ExtraImage::Objects, ExtraImage::Panchromatic];
 
     /// What people call it, such as "class map".
     pub fn label(self) -> &'static str {
         match self {
-            LabelMap::Classes => "class map",
-            LabelMap::Objects => "object map",
+            ExtraImage::Classes => "class map",
+            ExtraImage::Objects => "object map",
+            ExtraImage::Panchromatic => "panchromatic image",
         }
     }
 
     /// The key of a pair in job files and on the command line.
     pub fn key(self) -> &'static str {
         match self {
-            LabelMap::Classes => "classes",
-            LabelMap::Objects => "objects",
+            ExtraImage::Classes => "classes",
+            ExtraImage::Objects => "objects",
+            ExtraImage::Panchromatic => "pan",
         }
     }
 
-    /// The layer of this map of pair `pair`.
-    pub fn layer(self, pair: usize) -> Layer {
-        match self {
-            LabelMap::Classes => Layer::Classes(pair),
-            LabelMap::Objects => Layer::Objects(pair),
-        }
+    /// Whether its values are labels, which must stay as they are, rather than measurements.
+    pub fn has_labels(self) -> bool {
+        matches!(self, ExtraImage::Classes | ExtraImage::Objects)
     }
 }
 
@@ -172,10 +169,8 @@ pub enum Layer {
     Fine(usize),
     /// Coarse image of the pair with this index, on the fine grid.
     Coarse(usize),
-    /// Class map of the pair with this index; one band.
-    Classes(usize),
-    /// Object map of the pair with this index; one band.
-    Objects(usize),
+    /// What the pair with this index has beside its images; one band.
+    Extra(ExtraImage, usize),
     /// Coarse image of the target day, on the fine grid.
     Target,
 }
@@ -185,31 +180,26 @@ pub enum Layer {
 pub struct PairInfo {
     /// Day of the pair.
     pub date: Option<Date>,
-    /// Whether the pair has a class map.
-    pub has_classes: bool,
-    /// Whether the pair has an object map.
-    pub has_objects: bool,
+    /// What the pair has beside its images, in the order of [`ExtraImage::ALL`].
+    pub extra_images: Vec<ExtraImage>,
 }
 
 impl PairInfo {
-    /// Whether the pair has such a map.
-    pub fn has(&self, map: LabelMap) -> bool {
-        match map {
-            LabelMap::Classes => self.has_classes,
-            LabelMap::Objects => self.has_objects,
-        }
+    /// A pair of this day that has what `has` says beside its images.
+    pub fn new(date: Option<Date>, has: impl Fn(ExtraImage) -> bool) -> Self {
+        PairInfo { date, extra_images: ExtraImage::ALL.iter().copied().filter(|&extra| has(extra)).collect() }
     }
 
-    /// The maps that the pair has, in the order of [`LabelMap::ALL`].
-    pub fn label_maps(&self) -> impl Iterator<Item = LabelMap> + '_ {
-        LabelMap::ALL.iter().copied().filter(|&map| self.has(map))
+    /// Whether the pair has such an image.
+    pub fn has(&self, extra: ExtraImage) -> bool {
+        self.extra_images.contains(&extra)
     }
 }
 
 /// What is known of a scene before any pixel is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SceneInfo {
-    /// Number of bands of every image (label maps have one).
+    /// Number of bands of every image (those that a pair has beside its two have one).
     pub bands: usize,
     /// Number of fine rows.
     pub rows: usize,
@@ -232,7 +222,7 @@ impl SceneInfo {
     /// Number of bands of a layer.
     pub fn bands_of(&self, layer: Layer) -> usize {
         match layer {
-            Layer::Classes(_) | Layer::Objects(_) => 1,
+            Layer::Extra(..) => 1,
             _ => self.bands,
         }
     }
@@ -382,6 +372,8 @@ pub struct PairTile<'a> {
     pub classes: Option<ArrayView2<'a, f32>>,
     /// Object map, (row, col).
     pub objects: Option<ArrayView2<'a, f32>>,
+    /// Panchromatic image, (row, col).
+    pub pan: Option<ArrayView2<'a, f32>>,
     /// Days from the target to the pair, negative when the pair is earlier.
     pub gap_days: Option<i32>,
 }
@@ -517,9 +509,9 @@ pub fn check_needs(info: &MethodInfo, scene: &SceneInfo) -> Result<()> {
             .with_hint("Give each pair a date (YYYY-MM-DD)."));
         }
     }
-    for map in LabelMap::ALL.iter().filter(|&&map| !info.accepts(map)) {
-        if let Some(k) = scene.pairs.iter().position(|p| p.has(*map)) {
-            let name = map.label();
+    for extra in ExtraImage::ALL.iter().filter(|&&extra| !info.accepts(extra)) {
+        if let Some(k) = scene.pairs.iter().position(|p| p.has(*extra)) {
+            let name = extra.label();
             return Err(Error::new(ErrorKind::Data, format!("{} takes no {name}; pair {} has one", info.label, k + 1))
                 .with_hint(format!("Remove the {name} from the job.")));
         }

@@ -4,7 +4,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
 
-use crate::method::LabelMap;
+use crate::method::ExtraImage;
 use crate::{choices, Date};
 
 /// An image: one raster with all bands, or one raster per band, and what its metadata lacks or has wrong.
@@ -181,26 +181,32 @@ pub struct PairSource {
     pub coarse_mask: Option<MaskSource>,
     /// Class map on the fine grid, for methods that take one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classes: Option<String>,
+    pub classes: Option<ImageSource>,
     /// Object map (segment numbers) on the fine grid, for methods that take one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub objects: Option<String>,
+    pub objects: Option<ImageSource>,
+    /// Panchromatic image of the same day, for methods that take one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pan: Option<ImageSource>,
 }
 
 impl PairSource {
-    /// The name of a label map of the pair, if it has one.
-    pub fn label_map(&self, map: LabelMap) -> Option<&str> {
-        match map {
-            LabelMap::Classes => self.classes.as_deref(),
-            LabelMap::Objects => self.objects.as_deref(),
-        }
+    /// What the pair has beside its images.
+    pub fn extra_images(&self) -> impl Iterator<Item = (ExtraImage, &ImageSource)> {
+        let of = |extra: ExtraImage| match extra {
+            ExtraImage::Classes => &self.classes,
+            ExtraImage::Objects => &self.objects,
+            ExtraImage::Panchromatic => &self.pan,
+        };
+        ExtraImage::ALL.iter().filter_map(move |&extra| Some((extra, of(extra).as_ref()?)))
     }
 
-    /// The place of that name.
-    pub fn label_map_mut(&mut self, map: LabelMap) -> &mut Option<String> {
-        match map {
-            LabelMap::Classes => &mut self.classes,
-            LabelMap::Objects => &mut self.objects,
+    /// The place of such an image.
+    pub fn extra_image_mut(&mut self, extra: ExtraImage) -> &mut Option<ImageSource> {
+        match extra {
+            ExtraImage::Classes => &mut self.classes,
+            ExtraImage::Objects => &mut self.objects,
+            ExtraImage::Panchromatic => &mut self.pan,
         }
     }
 }

@@ -199,6 +199,7 @@ impl BaselineScene {
                     coarse: coarse.view(),
                     classes: None,
                     objects: None,
+                    pan: None,
                     gap_days: info.gap_days(k),
                 })
                 .collect(),

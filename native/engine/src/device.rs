@@ -178,8 +178,39 @@ pub(crate) struct Gpus {
 
 /// A method on one GPU.
 pub(crate) struct OnGpu<'a> {
-    device: &'a dyn Device,
+    device: Arc<dyn Device>,
     tiles: Box<dyn DeviceTiles + 'a>,
+}
+
+/// A prepared method with what it put on the GPUs, which stays there as long as the value lives.
+pub(crate) struct Placed {
+    // borrows from `prepared`, and goes before it: fields are dropped in their order
+    on_gpus: Vec<OnGpu<'static>>,
+    prepared: Arc<dyn Prepared>,
+}
+
+impl Placed {
+    /// Puts `prepared` on the GPUs of `processors`, if they are some.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`].
+    pub fn new(processors: &Processors, prepared: Box<dyn Prepared>) -> Result<Placed> {
+        let prepared: Arc<dyn Prepared> = prepared.into();
+        // SAFETY: what is borrowed lives as long as the `Arc`, which `Placed` keeps until after `on_gpus` and never changes;
+        // nobody gets the borrow for longer than that of the value (see `on_gpus`).
+        let borrowed: &'static dyn Prepared = unsafe { &*Arc::as_ptr(&prepared) };
+        Ok(Placed { on_gpus: processors.place(borrowed)?, prepared })
+    }
+
+    /// The method.
+    pub fn prepared(&self) -> &dyn Prepared {
+        self.prepared.as_ref()
+    }
+
+    /// The method on each GPU; none where the processor computes.
+    pub fn on_gpus(&self) -> &[OnGpu<'_>] {
+        &self.on_gpus
+    }
 }
 
 /// What a worker computes tiles with: a queue of its own on `gpu`, or the processor.
@@ -198,7 +229,7 @@ impl Processors {
     ///
     /// # Errors
     /// [`ErrorKind::Device`].
-    pub fn place<'a>(&'a self, prepared: &'a dyn Prepared) -> Result<Vec<OnGpu<'a>>> {
+    pub fn place<'a>(&self, prepared: &'a dyn Prepared) -> Result<Vec<OnGpu<'a>>> {
         match self {
             Processors::Cpu => Ok(Vec::new()),
             Processors::Gpus(gpus) => gpus.place(prepared),
@@ -247,13 +278,13 @@ impl Gpus {
         QUEUES_PER_DEVICE * self.devices.len()
     }
 
-    fn place<'a>(&'a self, prepared: &'a dyn Prepared) -> Result<Vec<OnGpu<'a>>> {
-        let place = |device: &'a Arc<dyn Device>| {
+    fn place<'a>(&self, prepared: &'a dyn Prepared) -> Result<Vec<OnGpu<'a>>> {
+        let place = |device: &Arc<dyn Device>| {
             let mut queue = device.queue()?;
             let tiles = prepared.on_device(queue.as_mut())?;
             // other queues do not wait for this one
             queue.wait()?;
-            Ok(OnGpu { device: device.as_ref(), tiles })
+            Ok(OnGpu { device: Arc::clone(device), tiles })
         };
         self.devices.iter().map(place).collect()
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
-use stfusion_core::method::{LabelMap, Method};
+use stfusion_core::method::{ExtraImage, Method};
 use stfusion_core::param::{Kind, ParamSpec, Values};
 use stfusion_core::source::{GridOptions, ImageSource, MaskSource, OutputOptions, PairSource, TargetSource};
 use stfusion_core::{Error, ErrorKind, Result};
@@ -198,9 +198,9 @@ impl Job {
             resolve_image(&mut pair.coarse, folder);
             resolve_mask(&mut pair.fine_mask, folder);
             resolve_mask(&mut pair.coarse_mask, folder);
-            for map in LabelMap::ALL {
-                if let Some(name) = pair.label_map_mut(*map) {
-                    resolve_name(name, folder);
+            for extra in ExtraImage::ALL {
+                if let Some(image) = pair.extra_image_mut(*extra) {
+                    resolve_image(image, folder);
                 }
             }
         }
@@ -302,7 +302,7 @@ impl Job {
             names.extend(pair.fine.paths.iter().map(String::as_str));
             names.extend(pair.coarse.paths.iter().map(String::as_str));
             names.extend(pair.fine_mask.iter().chain(&pair.coarse_mask).map(|m| m.path.as_str()));
-            names.extend(LabelMap::ALL.iter().filter_map(|&map| pair.label_map(map)));
+            names.extend(pair.extra_images().flat_map(|(_, image)| image.paths.iter().map(String::as_str)));
         }
         names.extend(self.target.coarse.paths.iter().map(String::as_str));
         names.extend(self.target.coarse_mask.iter().map(|m| m.path.as_str()));

@@ -1,8 +1,7 @@
 //! The registry and the job format described as JSON, for dialogs, documentation and validation outside this library.
 
 use serde_json::{json, Map, Value as Json};
-use stfusion_core::method::Fallback;
-use stfusion_core::method::Method;
+use stfusion_core::method::{ExtraImage, Fallback, Method};
 use stfusion_core::param::{ChoiceOption, Choices, Kind, ParamSpec};
 use stfusion_core::source::{Format, ResamplingChoice};
 
@@ -74,8 +73,9 @@ fn method(method: &dyn Method) -> Json {
         "min_pairs": info.min_pairs,
         "max_pairs": info.max_pairs,
         "needs_dates": info.needs_dates,
-        "accepts_classes": info.accepts_classes,
-        "accepts_objects": info.accepts_objects,
+        "accepts_classes": info.accepts(ExtraImage::Classes),
+        "accepts_objects": info.accepts(ExtraImage::Objects),
+        "accepts_pan": info.accepts(ExtraImage::Panchromatic),
         "coarse_resampling": info.coarse_resampling.id(),
         "parameters": info.parameters.iter().map(ParamSpec::describe).collect::<Vec<_>>(),
         "readme": info.readme,
@@ -120,7 +120,7 @@ pub fn job_schema() -> Json {
             "pairs": { "type": "array", "items": closed(&["fine", "coarse"], json!({
                 "date": date, "fine": reference("image"), "coarse": reference("image"),
                 "fine_mask": reference("mask"), "coarse_mask": reference("mask"),
-                "classes": text, "objects": text })) },
+                "classes": reference("image"), "objects": reference("image"), "pan": reference("image") })) },
             "target": closed(&["coarse"], json!({ "date": date, "coarse": reference("image"), "coarse_mask": reference("mask") })),
             "grid": closed(&[], json!({
                 "coarse_resampling": choice(ResamplingChoice::OPTIONS),

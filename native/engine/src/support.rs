@@ -67,7 +67,8 @@ mod tests {
         let ones = Array3::<f32>::ones((1, 1, 3));
         let mut early = ones.clone();
         early[(0, 0, 1)] = f32::NAN;
-        let pair = |fine, gap| PairTile { fine, coarse: ones.view(), classes: None, objects: None, gap_days: Some(gap) };
+        let pair =
+            |fine, gap| PairTile { fine, coarse: ones.view(), classes: None, objects: None, pan: None, gap_days: Some(gap) };
         let tile = TileIn {
             region: whole,
             padded: whole,

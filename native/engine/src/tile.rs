@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, Axis};
 use stfusion_core::device::Queue;
-use stfusion_core::method::{DeviceTiles, Layer, PairTile, Prepared, Scene, SceneInfo, TileIn, TileOut};
+use stfusion_core::method::{DeviceTiles, ExtraImage, Layer, PairTile, Prepared, Scene, SceneInfo, TileIn, TileOut};
 use stfusion_core::{Cancel, Error, Exec, Region, Result};
 
 use crate::support::{self, SUPPORT_BANDS};
@@ -83,9 +83,16 @@ impl Tiles<'_> {
         let mut pairs = Vec::with_capacity(info.pairs.len());
         for (k, pair) in info.pairs.iter().enumerate() {
             let (fine, coarse) = (next()?, next()?);
-            let mut map = |given: bool| given.then(|| Ok(next()?.index_axis_move(Axis(0), 0))).transpose();
-            let (classes, objects) = (map(pair.has_classes)?, map(pair.has_objects)?);
-            pairs.push(PairTile { fine, coarse, classes, objects, gap_days: info.gap_days(k) });
+            let mut tile = PairTile { fine, coarse, classes: None, objects: None, pan: None, gap_days: info.gap_days(k) };
+            for extra in &pair.extra_images {
+                let image = Some(next()?.index_axis_move(Axis(0), 0));
+                match extra {
+                    ExtraImage::Classes => tile.classes = image,
+                    ExtraImage::Objects => tile.objects = image,
+                    ExtraImage::Panchromatic => tile.pan = image,
+                }
+            }
+            pairs.push(tile);
         }
         let input = TileIn { region: tile.region, padded: tile.padded, pairs, target };
         let Region { rows, cols, .. } = tile.region;
@@ -103,12 +110,12 @@ impl Tiles<'_> {
     }
 }
 
-/// Layers of a scene in the order in which tiles hold them: target, then fine, coarse and label maps of each pair.
+/// Layers of a scene in the order in which tiles hold them: target, then fine, coarse and extra images of each pair.
 pub(crate) fn layers_of(info: &SceneInfo) -> Vec<Layer> {
     let mut layers = vec![Layer::Target];
     for (k, pair) in info.pairs.iter().enumerate() {
         layers.extend([Layer::Fine(k), Layer::Coarse(k)]);
-        layers.extend(pair.label_maps().map(|map| map.layer(k)));
+        layers.extend(pair.extra_images.iter().map(|extra| Layer::Extra(*extra, k)));
     }
     layers
 }

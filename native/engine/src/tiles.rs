@@ -39,7 +39,7 @@ pub(crate) fn worthwhile_px(cost: Cost) -> usize {
 
 /// Bytes of the input of one tile.
 fn input_bytes(scene: &SceneInfo, pixels: u64) -> u64 {
-    let planes: usize = scene.bands + scene.pairs.iter().map(|p| 2 * scene.bands + p.label_maps().count()).sum::<usize>();
+    let planes: usize = scene.bands + scene.pairs.iter().map(|p| 2 * scene.bands + p.extra_images.len()).sum::<usize>();
     pixels * planes as u64 * 4
 }
 
@@ -145,7 +145,7 @@ mod tests {
     use stfusion_core::method::PairInfo;
 
     fn scene(rows: usize, cols: usize) -> SceneInfo {
-        let pair = PairInfo { date: None, has_classes: false, has_objects: false };
+        let pair = PairInfo { date: None, extra_images: Vec::new() };
         SceneInfo { bands: 6, rows, cols, scale: None, pairs: vec![pair], target_date: None }
     }
 

@@ -2,10 +2,10 @@
 //!
 //! Part of the library so that the tests of other crates and the benchmarks can use the same problems; no method calls it.
 
-use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3};
+use ndarray::{s, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis};
 use stfusion_core::device::Device;
 use stfusion_core::memory::{MemoryPair, MemoryScene};
-use stfusion_core::method::{Layer, Method, PairTile, Request, Scene, SupportOut, TileIn, TileOut};
+use stfusion_core::method::{ExtraImage, Layer, Method, PairTile, Request, Scene, SupportOut, TileIn, TileOut};
 use stfusion_core::param::Values;
 use stfusion_core::{Cancel, Date, Error, Exec, Region, Result};
 
@@ -24,6 +24,8 @@ pub struct ProblemPair {
     pub classes: Option<Array2<f32>>,
     /// Object map, (row, col).
     pub objects: Option<Array2<f32>>,
+    /// Panchromatic image, (row, col).
+    pub pan: Option<Array2<f32>>,
 }
 
 /// Images of a whole problem in memory. The target day is day 180 of 2001.
@@ -90,7 +92,7 @@ impl Problem {
             .iter()
             .map(|&gap| {
                 let fine = fine_at(TARGET_DAY + gap);
-                ProblemPair { gap_days: Some(gap), coarse: coarse_of(&fine), fine, classes: None, objects: None }
+                ProblemPair { gap_days: Some(gap), coarse: coarse_of(&fine), fine, classes: None, objects: None, pan: None }
             })
             .collect();
         Problem { pairs, target: coarse_of(&fine_at(TARGET_DAY)), scale: Some(scale) }
@@ -116,6 +118,29 @@ impl Problem {
         self
     }
 
+    /// The same problem with a panchromatic image of every pair: the mean over the valid bands of its fine image.
+    #[must_use]
+    pub fn with_pan(mut self) -> Problem {
+        for pair in &mut self.pairs {
+            let mean = |values: ArrayView1<'_, f32>| {
+                let valid = values.iter().filter(|v| v.is_finite());
+                valid.clone().sum::<f32>() / valid.count() as f32
+            };
+            pair.pan = Some(pair.fine.map_axis(Axis(0), mean));
+        }
+        self
+    }
+
+    /// The same problem with a panchromatic image where `method` takes one.
+    #[must_use]
+    pub fn suited_to(self, method: &dyn Method) -> Problem {
+        if method.info().accepts(ExtraImage::Panchromatic) {
+            self.with_pan()
+        } else {
+            self
+        }
+    }
+
     /// Number of (bands, rows, cols).
     pub fn dim(&self) -> (usize, usize, usize) {
         self.target.dim()
@@ -136,6 +161,7 @@ impl Problem {
                 coarse: p.coarse.view(),
                 classes: p.classes.as_ref().map(|c| c.view()),
                 objects: p.objects.as_ref().map(|o| o.view()),
+                pan: p.pan.as_ref().map(|pan| pan.view()),
             })
             .collect();
         let dated = self.pairs.iter().any(|p| p.gap_days.is_some());
@@ -240,9 +266,9 @@ fn predict_tiles(
             .iter()
             .enumerate()
             .map(|(k, p)| {
-                let classes = if p.has_classes { Some(read(Layer::Classes(k))?) } else { None };
-                let objects = if p.has_objects { Some(read(Layer::Objects(k))?) } else { None };
-                Ok((read(Layer::Fine(k))?, read(Layer::Coarse(k))?, classes, objects))
+                let extra = |extra| if p.has(extra) { read(Layer::Extra(extra, k)).map(Some) } else { Ok(None) };
+                let extras = [extra(ExtraImage::Classes)?, extra(ExtraImage::Objects)?, extra(ExtraImage::Panchromatic)?];
+                Ok((read(Layer::Fine(k))?, read(Layer::Coarse(k))?, extras))
             })
             .collect::<Result<Vec<_>>>()?;
         let input = TileIn {
@@ -251,12 +277,10 @@ fn predict_tiles(
             pairs: pairs
                 .iter()
                 .enumerate()
-                .map(|(k, (fine, coarse, classes, objects))| PairTile {
-                    fine: fine.view(),
-                    coarse: coarse.view(),
-                    classes: classes.as_ref().map(|c| c.slice(s![0, .., ..])),
-                    objects: objects.as_ref().map(|o| o.slice(s![0, .., ..])),
-                    gap_days: info.gap_days(k),
+                .map(|(k, (fine, coarse, extras))| {
+                    let [classes, objects, pan] =
+                        extras.each_ref().map(|extra| extra.as_ref().map(|image| image.slice(s![0, .., ..])));
+                    PairTile { fine: fine.view(), coarse: coarse.view(), classes, objects, pan, gap_days: info.gap_days(k) }
                 })
                 .collect(),
             target: target.view(),
@@ -369,6 +393,9 @@ pub fn largest_difference_2d(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f64>) -> 
 
 /// Largest difference from a reference, relative to the largest value of the problem, of a method that rounds to `f32` once.
 pub const ONE_ROUNDING: f64 = 1e-7;
+
+/// Settings (id, text) of a method without parameters.
+pub const DEFAULTS: &[(&str, &[(&str, &str)])] = &[("defaults", &[])];
 
 /// Problems for methods that combine pairs by their dates: pairs on both sides, on one side, on the target day itself, several
 /// of one day; with and without gaps.

@@ -30,7 +30,8 @@ use stfusion_core::method::Method;
 use stfusion_core::{Error, ErrorKind, Result};
 
 static METHODS: LazyLock<Vec<&'static dyn Method>> = LazyLock::new(|| {
-    CLASSICAL.iter().copied().chain(networks::ALL.iter().map(|n| n as &dyn Method)).chain(BASELINES.iter().copied()).collect()
+    let networks = networks::ALL.iter().map(|n| n as &dyn Method).chain([&networks::rcan_fsdaf::RcanFsdaf as &dyn Method]);
+    CLASSICAL.iter().copied().chain(networks).chain(BASELINES.iter().copied()).collect()
 });
 
 static CLASSICAL: &[&dyn Method] = &[

@@ -27,7 +27,7 @@ fn pair_sets(method: &dyn Method) -> Vec<Vec<i16>> {
 }
 
 fn predict(method: &dyn Method, problem: &Problem, tile: (usize, usize)) -> Prediction {
-    cases::predict(method, &small_values(method), problem, tile, true).unwrap()
+    cases::predict(method, &small_values(method), &problem.clone().suited_to(method), tile, true).unwrap()
 }
 
 fn whole(method: &dyn Method, problem: &Problem) -> Prediction {

@@ -13,7 +13,10 @@ use stfusion_core::param::Values;
 use stfusion_cuda_on_cpu::{device, sanitized, Order};
 use stfusion_gpu::Discovery;
 use stfusion_methods::cases::{self, Prediction, Problem};
-use stfusion_methods::{estarfm, fitfc, fsdaf, ifsdaf, sfsdaf, starfm};
+use stfusion_methods::{
+    coarse_increment, estarfm, fitfc, fsdaf, ifsdaf, linear_in_time, nearest_pair, obsum, sfsdaf, spstfm, starfm, stdfa, strum,
+    ubdf,
+};
 
 /// What a method is tried with.
 struct Cases {
@@ -39,13 +42,42 @@ fn cases_of(id: &str) -> Option<Cases> {
     }
     match id {
         "starfm" => of!(starfm, &[1, 7, 15]),
-        "estarfm" => of!(estarfm, &[1, 7, 15]),
+        "estarfm" => of!(estarfm, &[1, 13]),
         "fitfc" => of!(fitfc, &[]),
-        "fsdaf" => of!(fsdaf, &[1, 9]),
+        "fsdaf" => of!(fsdaf, &[1, 9]).map(with_many_cells),
         "sfsdaf" => of!(sfsdaf, &[]),
         "ifsdaf" => of!(ifsdaf, &[]),
+        "ubdf" => of!(ubdf, &[]),
+        "stdfa" => of!(stdfa, &[]),
+        "strum" => of!(strum, &[]),
+        "obsum" => of!(obsum, &[]).map(|mut cases: Cases| {
+            cases.problems.push(("segments", Problem::fields(2, 21, 26, 4, &[-40, 8], 12).with_gaps(0.05, 3)));
+            cases
+        }),
+        "nearest_pair" => of!(nearest_pair, &[]),
+        "coarse_increment" => of!(coarse_increment, &[]),
+        "linear_in_time" => of!(linear_in_time, &[]),
+        "spstfm" => Some(Cases {
+            problems: spstfm::cases::large_problems(),
+            settings: spstfm::cases::LARGE_SETTINGS,
+            windows: &[],
+            tolerance: 0.0,
+        }),
+        // FSDAF on enlarged images
+        "rcan_fsdaf" => {
+            let mut cases = of!(fsdaf, &[1, 9])?;
+            cases.settings = &cases.settings[..1];
+            Some(cases)
+        }
         _ => None,
     }
+}
+
+/// With a problem of so many coarse pixels that splines are a table of those around, or that of a square which is not the whole scene: no case of
+/// the CPU, whose references know the spline of the whole scene.
+fn with_many_cells(mut cases: Cases) -> Cases {
+    cases.problems.push(("many cells", Problem::fields(5, 26, 40, 2, &[-16], 4)));
+    cases
 }
 
 /// A case: what it is called, its images and its values.
@@ -69,10 +101,9 @@ fn each_case(tried: Windows, check: impl Fn(&dyn Method, &Case)) {
     for method in stfusion_methods::all().iter().filter(|m| cases::can_be_tried(**m)) {
         let id = method.info().id;
         let Some(cases) = cases_of(id) else {
-            let problem = Problem::fields(2, 20, 20, 5, &[-16, 24][..method.info().min_pairs.max(1)], 1);
+            let problem = Problem::fields(2, 20, 20, 5, &[-16, 24][..method.info().min_pairs.max(1)], 1).suited_to(*method);
             let scene = problem.scene().unwrap();
-            let window = method.info().parameters.iter().any(|p| p.id == "window");
-            let values = cases::values_of(*method, if window { &[("window", "7")] } else { &[] }).unwrap();
+            let values = cases::values_of(*method, small_window(*method)).unwrap();
             let plan = method.plan(&Request { values: &values, scene: scene.info() }).unwrap();
             assert!(plan.device_cost().is_err(), "{id} has a GPU version and no cases here");
             continue;
@@ -109,6 +140,16 @@ fn each_case(tried: Windows, check: impl Fn(&dyn Method, &Case)) {
         assert!(tried_here > refused.len(), "{id}: too little of it is on GPUs");
     }
     assert!(methods > 0, "no method has a GPU version");
+}
+
+/// Settings for small scenes.
+fn small_window(method: &dyn Method) -> &'static [(&'static str, &'static str)] {
+    let window = method.info().parameters.iter().any(|p| p.id == "window");
+    if window {
+        &[("window", "7")]
+    } else {
+        &[]
+    }
 }
 
 fn predict(device: Option<&dyn Device>, method: &dyn Method, case: &Case, tile: (usize, usize)) -> Prediction {
@@ -202,7 +243,7 @@ fn one_pixel_tiles_give_the_same_pixels() {
     for method in stfusion_methods::all().iter().filter(|m| cases_of(m.info().id).is_some()) {
         let case = Case {
             name: method.info().id.to_string(),
-            values: cases::values_of(*method, &[("window", "7")]).unwrap(),
+            values: cases::values_of(*method, small_window(*method)).unwrap(),
             problem: problem.clone(),
             tolerance: 0.0,
         };

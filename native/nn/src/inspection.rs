@@ -211,7 +211,7 @@ fn misfit(network: &zoo::Network, weights: &Weights, description: &Metadata) -> 
     };
     let shape = |role: &Role| {
         let side = if role.is_on_coarse_grid() { coarse } else { side };
-        vec![1, bands, side, side]
+        vec![1, role.bands(bands), side, side]
     };
     let images: Vec<(&str, Vec<usize>)> = names.into_iter().zip(roles.iter().map(shape)).collect();
     network.graph(weights, &images, &description.option_texts()).err().map(|e| e.message().to_owned())

@@ -443,6 +443,81 @@ mod tests {
         }
     }
 
+    /// Products of `1 - beta` of the cosine schedule (Nichol and Dhariwal 2021, equation 17).
+    fn cosine_in_f64(steps: usize) -> Vec<f64> {
+        let f = |t: usize| ((t as f64 / steps as f64 + 0.008) / 1.008 * PI / 2.0).cos().powi(2);
+        let mut product = 1.0;
+        let betas = (1..=steps).map(|t| f64::min(1.0 - (f(t) / f(0)) / (f(t - 1) / f(0)), 0.999));
+        betas.map(|beta| (product *= 1.0 - beta, product).1).collect()
+    }
+
+    /// A chain for one value, literally: `network` gives the noise and where the variance lies, `draws` the new noise of every step.
+    fn chain_in_f64(rule: Rule, left: &[f64], steps: &[usize], draws: &[f64], network: impl Fn(f64, usize) -> (f64, f64)) -> f64 {
+        let mut x = draws[0];
+        for (i, &t) in steps.iter().enumerate() {
+            let (noise, v) = network(x, t);
+            let (now, next) = (left[t], steps.get(i + 1).map_or(1.0, |&s| left[s]));
+            let clean = ((x - (1.0 - now).sqrt() * noise) / now.sqrt()).clamp(-1.0, 1.0);
+            // between visited steps: Nichol and Dhariwal, equation 19
+            let beta = 1.0 - now / next;
+            let last = i + 1 == steps.len();
+            let new = if last { 0.0 } else { draws[i + 1] };
+            x = match rule {
+                Rule::Ancestral(variance) => {
+                    // Ho, Jain and Abbeel 2020, equation 7; Nichol and Dhariwal, equation 15
+                    let mean = next.sqrt() * beta / (1.0 - now) * clean + (1.0 - beta).sqrt() * (1.0 - next) / (1.0 - now) * x;
+                    let least = (1.0 - next) / (1.0 - now) * beta;
+                    let share = (v + 1.0) / 2.0;
+                    let variance = match variance {
+                        Variance::Posterior => least,
+                        Variance::Learnt => (share * beta.ln() + (1.0 - share) * least.ln()).exp(),
+                    };
+                    mean + variance.sqrt() * new
+                }
+                Rule::Implicit { eta, rederived } => {
+                    // Song, Meng and Ermon 2021, equations 12 and 16
+                    let sigma = eta * ((1.0 - next) / (1.0 - now)).sqrt() * (1.0 - now / next).sqrt();
+                    let noise = if rederived { (x - now.sqrt() * clean) / (1.0 - now).sqrt() } else { noise };
+                    next.sqrt() * clean + (1.0 - next - sigma * sigma).max(0.0).sqrt() * noise + sigma * new
+                }
+            };
+        }
+        x
+    }
+
+    #[test]
+    fn chains_follow_the_equations() {
+        let (shape, pixels) = ([1, 1, 6, 8], 48);
+        let source = SeededNoise { seed: 11, row: 0, column: 0 };
+        let network = |x: f64, t: usize| (0.8 * x + 0.3 * (3.0 * x + t as f64).sin(), (2.0 * x).sin());
+        for rule in [
+            Rule::Ancestral(Variance::Posterior),
+            Rule::Ancestral(Variance::Learnt),
+            Rule::Implicit { eta: 0.0, rederived: true },
+            Rule::Implicit { eta: 0.0, rederived: false },
+            Rule::Implicit { eta: 0.6, rederived: true },
+        ] {
+            let schedule = Schedule::cosine(1000).unwrap();
+            let steps = schedule.strided(25).unwrap();
+            let sampler = Sampler::new(schedule, steps.clone(), Estimate::Noise, rule).unwrap();
+            let estimate = |x: &Tensor, t: usize| {
+                let values = x.f32s().unwrap().iter().map(|v| network(f64::from(*v), t));
+                let (noise, variance): (Vec<f32>, Vec<f32>) = values.map(|(n, v)| (n as f32, v as f32)).unzip();
+                Tensor::from_f32(&[1, 2, 6, 8], [noise, variance].concat())
+            };
+            let image = sampler.image(&shape, &source, estimate).unwrap();
+            let draws: Vec<Tensor> = (0..steps.len()).map(|k| source.draw(k, &shape).unwrap()).collect();
+            let left = cosine_in_f64(1000);
+            let mut largest = 0.0f64;
+            for i in 0..pixels {
+                let draws: Vec<f64> = draws.iter().map(|draw| f64::from(draw.f32s().unwrap()[i])).collect();
+                let expected = chain_in_f64(rule, &left, &steps, &draws, network);
+                largest = largest.max((f64::from(image.f32s().unwrap()[i]) - expected).abs());
+            }
+            assert!(largest < 1e-3, "{rule:?}: {largest}");
+        }
+    }
+
     #[test]
     fn steps_are_chosen_as_the_authors_do() {
         let schedule = Schedule::cosine(100).unwrap();

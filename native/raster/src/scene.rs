@@ -12,7 +12,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{s, Array3, ArrayViewMut3};
-use stfusion_core::method::{LabelMap, Layer, PairInfo, Scene, SceneInfo};
+use stfusion_core::method::{ExtraImage, Layer, PairInfo, Scene, SceneInfo};
 use stfusion_core::resample::{margin, resample, Window};
 use stfusion_core::source::{GridOptions, ImageSource, MaskSource, PairSource, Resampling, TargetSource};
 use stfusion_core::{Cancel, Date, Error, ErrorKind, Grid, Region, Result};
@@ -49,7 +49,7 @@ pub struct RasterScene {
     fine: Vec<FineImage>,
     /// Of the pairs, then of the target.
     coarse: Vec<CoarseImage>,
-    maps: Vec<(Layer, CoarseImage)>,
+    extras: Vec<(Layer, CoarseImage)>,
     warnings: Vec<String>,
     alignments: Vec<Alignment>,
 }
@@ -125,10 +125,10 @@ impl RasterScene {
             cancel.check()?;
             fine.push(open_fine(pair, &reference, map, &kept_fine, &mut placer, &mut warnings)?);
         }
-        let mut maps = Vec::new();
+        let mut extras = Vec::new();
         for (k, pair) in source.pairs.iter().enumerate() {
-            for (map, path) in LabelMap::ALL.iter().filter_map(|&map| Some((map, pair.label_map(map)?))) {
-                maps.push((map.layer(k), open_label_map(path, &mut placer)?));
+            for (extra, source) in pair.extra_images() {
+                extras.push((Layer::Extra(extra, k), open_extra(extra, source, &mut placer, &reference.grid)?));
             }
         }
 
@@ -140,7 +140,7 @@ impl RasterScene {
             pairs: pair_infos(source.pairs, &fine, &coarse, &mut warnings),
             target_date: source.target.date.or_else(|| coarse.last().and_then(|c| c.image.info().date)),
         };
-        let mut scene = RasterScene { info, fine, coarse, maps, warnings: Vec::new(), alignments };
+        let mut scene = RasterScene { info, fine, coarse, extras, warnings: Vec::new(), alignments };
         scene.check_samples(source.grid.ignore_units, &mut warnings, cancel)?;
         scene.warnings = warnings.0;
         Ok(scene)
@@ -171,7 +171,7 @@ impl RasterScene {
             info: SceneInfo { rows: grid.rows, cols: grid.cols, scale, ..self.info.clone() },
             fine: self.fine.iter().map(reduce_fine).collect::<Result<_>>()?,
             coarse,
-            maps: self.maps.iter().map(|(layer, map)| Ok((*layer, reduce_coarse(map)?))).collect::<Result<_>>()?,
+            extras: self.extras.iter().map(|(layer, image)| Ok((*layer, reduce_coarse(image)?))).collect::<Result<_>>()?,
             warnings: Vec::new(),
             alignments: self.alignments.clone(),
         })
@@ -197,7 +197,7 @@ impl RasterScene {
     pub fn held_bytes(&self) -> usize {
         let of_mask = |m: &Option<Mask>| m.as_ref().map_or(0, Mask::bytes);
         let of_coarse = |c: &CoarseImage| c.cache.as_ref().map_or(0, |c| c.bytes) + c.mapping.bytes() + of_mask(&c.mask);
-        let coarse: usize = self.coarse.iter().chain(self.maps.iter().map(|(_, map)| map)).map(of_coarse).sum();
+        let coarse: usize = self.coarse.iter().chain(self.extras.iter().map(|(_, image)| image)).map(of_coarse).sum();
         coarse + self.fine.iter().map(|f| of_mask(&f.mask)).sum::<usize>()
     }
 
@@ -249,9 +249,7 @@ impl RasterScene {
             Layer::Coarse(k) if k < self.fine.len() => self.coarse.get(k).ok_or_else(missing)?.read(region, out),
             Layer::Coarse(_) => Err(missing()),
             Layer::Target => self.coarse.last().ok_or_else(missing)?.read(region, out),
-            Layer::Classes(_) | Layer::Objects(_) => {
-                self.maps.iter().find(|(of, _)| *of == layer).ok_or_else(missing)?.1.read(region, out)
-            }
+            Layer::Extra(..) => self.extras.iter().find(|(of, _)| *of == layer).ok_or_else(missing)?.1.read(region, out),
         }
     }
 }
@@ -467,12 +465,27 @@ fn open_fine(
     Ok(FineImage { image, mask })
 }
 
-/// A label map: stored values as they are, nearest pixel.
-fn open_label_map(path: &str, placer: &mut Placer<'_>) -> Result<CoarseImage> {
-    let source = ImageSource { bands: Some(vec![1]), scale: Some(1.0), offset: Some(0.0), ..ImageSource::file(path) };
+/// What a pair has beside its images: of a label map stored values as they are and the nearest pixel, of a measured image unscaled values,
+/// linear between pixels. The first band counts unless the job says otherwise.
+fn open_extra(extra: ExtraImage, source: &ImageSource, placer: &mut Placer<'_>, fine: &Grid) -> Result<CoarseImage> {
+    let mut source = source.clone();
+    source.bands.get_or_insert_with(|| vec![1]);
+    let resampling = if extra.has_labels() {
+        source.scale.get_or_insert(1.0);
+        source.offset.get_or_insert(0.0);
+        Resampling::Nearest
+    } else {
+        Resampling::Bilinear
+    };
     let image = Image::open(&source)?;
-    let placed = placer.place(Named { name: image.info().name(), grid: &image.info().grid })?;
-    Ok(CoarseImage { image, mask: None, mapping: placed.mapping, resampling: Resampling::Nearest, cache: None })
+    let info = image.info();
+    if info.bands.len() != 1 {
+        let message = format!("{}: {} bands were chosen for the {}", info.name(), info.bands.len(), extra.label());
+        return Err(Error::new(ErrorKind::Data, message).with_hint("Choose one band, such as \"bands\": [1]."));
+    }
+    let mapping = placer.place(Named { name: info.name(), grid: &info.grid })?.mapping;
+    let cache = if extra.has_labels() { None } else { Cache::new(&image, &mapping, resampling, fine) };
+    Ok(CoarseImage { image, mask: None, mapping, resampling, cache })
 }
 
 /// Days of the pairs: the job's, else the fine image's, else the coarse one's.
@@ -490,11 +503,8 @@ fn pair_infos(pairs: &[PairSource], fine: &[FineImage], coarse: &[CoarseImage], 
             }
             _ => {}
         }
-        infos.push(PairInfo {
-            date: pair.date.or(fine.date).or(coarse.date),
-            has_classes: pair.classes.is_some(),
-            has_objects: pair.objects.is_some(),
-        });
+        let date = pair.date.or(fine.date).or(coarse.date);
+        infos.push(PairInfo { date, extra_images: pair.extra_images().map(|(extra, _)| extra).collect() });
     }
     infos
 }

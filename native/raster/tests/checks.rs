@@ -5,7 +5,7 @@ mod common;
 
 use common::{failure, field, job, layer, open, open_with, region, Raster};
 use ndarray::s;
-use stfusion_core::method::{Layer, Scene};
+use stfusion_core::method::{ExtraImage, Layer, Scene};
 use stfusion_core::source::{GridOptions, ImageSource, MaskSource, PairSource, TargetSource};
 use stfusion_core::{Cancel, Date, ErrorKind, Region};
 use stfusion_raster::{RasterScene, SceneSource};
@@ -239,6 +239,33 @@ fn masks_say_what_is_wrong_with_them() {
 }
 
 #[test]
+fn a_panchromatic_image_is_brought_onto_the_fine_grid_with_its_scale() {
+    let folder = tempdir().unwrap();
+    let fine = Raster::new("Int16", (2, 30, 30), field).write(folder.path().join("f.tif"));
+    let coarse = Raster::new("Int16", (2, 3, 3), field).write(folder.path().join("c.tif"));
+    // pixels of two fine ones
+    let pan = Raster::new("Int16", (2, 15, 15), |b, r, c| (1000 * b + 20 * r + 2 * c) as f64).write(folder.path().join("p.tif"));
+    let (mut pairs, target) = job(&fine, &coarse, &coarse);
+    let source = ImageSource { scale: Some(0.5), ..ImageSource::file(pan.as_str()) };
+    pairs[0].pan = Some(source.clone());
+    let scene = open(&pairs, &target).unwrap();
+    assert!(scene.info().pairs[0].has(ExtraImage::Panchromatic));
+    let values = layer(&scene, Layer::Extra(ExtraImage::Panchromatic, 0));
+    assert_eq!(values.dim(), (1, 30, 30));
+    for r in 1..29 {
+        for c in 1..29 {
+            // linear between the centres of its pixels
+            let at = |fine: usize| (fine as f32 - 0.5) / 2.0;
+            let expected = 0.5 * (20.0 * at(r) + 2.0 * at(c));
+            assert!((values[(0, r, c)] - expected).abs() < 1e-4, "{r} {c}: {} instead of {expected}", values[(0, r, c)]);
+        }
+    }
+    pairs[0].pan = Some(ImageSource { bands: Some(vec![1, 2]), ..source });
+    let (message, _) = failure(open(&pairs, &target));
+    assert!(message.ends_with("2 bands were chosen for the panchromatic image"), "{message}");
+}
+
+#[test]
 fn label_maps_are_read_as_they_are() {
     let folder = tempdir().unwrap();
     let fine = Raster::new("Int16", (2, 30, 30), field).write(folder.path().join("f.tif"));
@@ -250,13 +277,13 @@ fn label_maps_are_read_as_they_are() {
     let (mut pairs, target) = job(&fine, &coarse, &coarse);
     let objects =
         Raster::new("UInt32", (1, 30, 30), |_, r, c| (16_777_000 + 10 * r + c / 10) as f64).write(folder.path().join("o.tif"));
-    pairs[0].classes = Some(classes);
-    pairs[0].objects = Some(objects);
+    pairs[0].classes = Some(ImageSource::file(classes));
+    pairs[0].objects = Some(ImageSource::file(objects));
     let scene = open(&pairs, &target).unwrap();
-    assert!(scene.info().pairs[0].has_classes && scene.info().pairs[0].has_objects);
-    let objects = layer(&scene, Layer::Objects(0));
+    assert!(scene.info().pairs[0].has(ExtraImage::Classes) && scene.info().pairs[0].has(ExtraImage::Objects));
+    let objects = layer(&scene, Layer::Extra(ExtraImage::Objects, 0));
     assert!(objects.indexed_iter().all(|((_, r, c), v)| *v == (16_777_000 + 10 * r + c / 10) as f32));
-    let values = layer(&scene, Layer::Classes(0));
+    let values = layer(&scene, Layer::Extra(ExtraImage::Classes, 0));
     for ((_, r, c), v) in values.indexed_iter() {
         let class = ((r / 7 + c / 5) % 4) as f32;
         assert!(if class == 3.0 { v.is_nan() } else { *v == class }, "{r} {c}: {v}");

@@ -31,6 +31,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("method", "Id of a method; stf_methods_json lists them."),
     ("name", "Name of a parameter of the method or of an option of the job, with `_` or `-`."),
     ("objects", "The object map: one band, rows and columns of the fine images."),
+    ("pan", "The panchromatic image: one band, rows and columns of the fine images."),
     ("options", "What to compare, as a JSON object. May be NULL."),
     ("out", "Where the result goes; written on success only."),
     ("pair", "Number of the pair, counted from 0."),

@@ -27,6 +27,8 @@ IMAGES = (
     "CLASS_MAP_2",
     "OBJECT_MAP",
     "OBJECT_MAP_2",
+    "PAN",
+    "PAN_2",
 )
 
 COMMON_TAGS = ["spatiotemporal fusion", "blend", "downscale", "time series", "landsat", "modis", "sentinel", "viirs", "ndvi"]

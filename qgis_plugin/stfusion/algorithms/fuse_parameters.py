@@ -69,7 +69,7 @@ def definitions(method):
     more += own[room:]
     more += [definition(spec) for spec in method["parameters"] if spec["advanced"]]
     more += _masks(many)
-    more += _label_maps(method, many)
+    more += _extra_images(method, many)
     more += _bands()
     more += [definition(spec) for spec in specification.load()["options"]]
     more.append(_creation_options())
@@ -105,18 +105,24 @@ def mask_preset_parameter(name, label, optional=False):
     return parameter
 
 
-def _label_maps(method, many):
-    maps = []
+def _extra_images(method, many):
+    images = []
     if method["accepts_classes"]:
-        maps.append(raster_parameter("CLASS_MAP", tr("Class map of the pair"), tr("One band of class numbers on the fine grid.")))
+        told = tr("One band of class numbers on the fine grid.")
+        images.append(raster_parameter("CLASS_MAP", tr("Class map of the pair"), told))
         if many:
-            maps.append(raster_parameter("CLASS_MAP_2", tr("Class map of the second pair")))
+            images.append(raster_parameter("CLASS_MAP_2", tr("Class map of the second pair")))
     if method["accepts_objects"]:
         told = tr("One band of segment numbers on the fine grid. Without it the image is segmented.")
-        maps.append(raster_parameter("OBJECT_MAP", tr("Object map of the pair"), told))
+        images.append(raster_parameter("OBJECT_MAP", tr("Object map of the pair"), told))
         if many:
-            maps.append(raster_parameter("OBJECT_MAP_2", tr("Object map of the second pair")))
-    return maps
+            images.append(raster_parameter("OBJECT_MAP_2", tr("Object map of the second pair")))
+    if method["accepts_pan"]:
+        told = tr("One band of the day of the pair, on the fine grid, for networks that ask for it.")
+        images.append(raster_parameter("PAN", tr("Panchromatic image of the pair"), told))
+        if many:
+            images.append(raster_parameter("PAN_2", tr("Panchromatic image of the second pair")))
+    return images
 
 
 def scene_table_parameter(label):

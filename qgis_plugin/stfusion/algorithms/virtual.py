@@ -33,6 +33,7 @@ ANY_METHOD = {
     "max_pairs": None,
     "accepts_classes": True,
     "accepts_objects": True,
+    "accepts_pan": True,
 }
 # a job file has no output, and its values are never stored
 OF_FILES = ("OUTPUT", "SUPPORT", "CREATION_OPTIONS", "FORMAT")

@@ -71,6 +71,7 @@ struct Input<'a> {
     target: Description,
     classes: Option<Description>,
     objects: Option<Description>,
+    pan: Option<Description>,
     output: Description,
     support: Option<Description>,
     output_among_inputs: bool,
@@ -317,7 +318,7 @@ fn run(input: &Input<'_>) {
         let fine = describe(&input.fine, shape);
         let (coarse, target) = (describe(&input.coarse, coarse_shape), describe(&input.target, coarse_shape));
         let map_of = |d: &Option<Description>| d.as_ref().map(|d| describe(d, [1, shape[1], shape[2]]));
-        let (classes, objects) = (map_of(&input.classes), map_of(&input.objects));
+        let (classes, objects, pan) = (map_of(&input.classes), map_of(&input.objects), map_of(&input.pan));
         let mut ready = true;
         let mut expect = |status: stf_status, images: &[&Image], date_ok: bool| {
             check(context, status);
@@ -346,6 +347,10 @@ fn run(input: &Input<'_>) {
         }
         if let Some(objects) = objects.as_ref().filter(|o| callable(&[o])) {
             let status = stf_job_set_pair_object_image(context, job, 0, objects.pointer());
+            check(context, status);
+        }
+        if let Some(pan) = pan.as_ref().filter(|p| callable(&[p])) {
+            let status = stf_job_set_pair_pan_image(context, job, 0, pan.pointer());
             check(context, status);
         }
         if callable(&[&target]) {

@@ -4,8 +4,8 @@ use ndarray::ArrayViewMut3;
 use stfusion_core::method::{Layer, MethodInfo, PairInfo, Scene, SceneInfo};
 use stfusion_core::{Error, Region, Result};
 
-/// A scene whose pair `held` is the target, as one method sees it: with at most as many pairs as it takes, and without class
-/// and object maps when it takes none.
+/// A scene whose pair `held` is the target, as one method sees it: with at most as many pairs as it takes, and without the
+/// extra images that it does not take.
 pub(super) struct FoldScene<'a> {
     scene: &'a dyn Scene,
     held: usize,
@@ -19,11 +19,7 @@ impl<'a> FoldScene<'a> {
         let whole = scene.info();
         let target_date = whole.pairs[held].date;
         let pairs = chosen(whole, held, method.max_pairs);
-        let seen = |k: &usize| PairInfo {
-            date: whole.pairs[*k].date,
-            has_classes: whole.pairs[*k].has_classes && method.accepts_classes,
-            has_objects: whole.pairs[*k].has_objects && method.accepts_objects,
-        };
+        let seen = |k: &usize| PairInfo::new(whole.pairs[*k].date, |extra| whole.pairs[*k].has(extra) && method.accepts(extra));
         let info = SceneInfo { pairs: pairs.iter().map(seen).collect(), target_date, ..whole.clone() };
         FoldScene { scene, held, pairs, info }
     }
@@ -66,8 +62,7 @@ impl Scene for FoldScene<'_> {
             Layer::Target => Layer::Coarse(self.held),
             Layer::Fine(k) => Layer::Fine(pair(k)?),
             Layer::Coarse(k) => Layer::Coarse(pair(k)?),
-            Layer::Classes(k) => Layer::Classes(pair(k)?),
-            Layer::Objects(k) => Layer::Objects(pair(k)?),
+            Layer::Extra(extra, k) => Layer::Extra(extra, pair(k)?),
         };
         self.scene.read(of_scene, region, out)
     }
@@ -78,7 +73,7 @@ mod tests {
     use super::*;
 
     fn scene(days: &[Option<&str>]) -> SceneInfo {
-        let pair = |d: &Option<&str>| PairInfo { date: d.map(|d| d.parse().unwrap()), has_classes: false, has_objects: false };
+        let pair = |d: &Option<&str>| PairInfo { date: d.map(|d| d.parse().unwrap()), extra_images: Vec::new() };
         let pairs = days.iter().map(pair).collect();
         SceneInfo { bands: 1, rows: 1, cols: 1, scale: None, pairs, target_date: None }
     }

@@ -167,7 +167,8 @@ mod tests {
     }
 
     fn scored(truth: &Array3<f32>, predictions: &[Array3<f32>], budget: u64, threads: usize) -> Scored {
-        let pair = || MemoryPair { date: None, fine: truth.view(), coarse: truth.view(), classes: None, objects: None };
+        let pair =
+            || MemoryPair { date: None, fine: truth.view(), coarse: truth.view(), classes: None, objects: None, pan: None };
         let scene = MemoryScene::new(vec![pair(), pair()], None, truth.view(), None).unwrap();
         let spools: Vec<Spool> = predictions.iter().map(spool).collect();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -10,7 +10,7 @@ use stfusion_core::{Cancel, Error, ErrorKind, Exec, LogSink, Region, Result};
 use stfusion_raster::RasterScene;
 
 use crate::context::{Context, Progress};
-use crate::device::{DeviceChoice, Processors};
+use crate::device::{DeviceChoice, Placed, Processors};
 use crate::pipeline::supervise;
 use crate::tile::layers_of;
 
@@ -30,10 +30,10 @@ pub(super) struct Level {
     ready: Mutex<Option<Arc<Ready>>>,
 }
 
-/// A level whose method has seen the whole scene.
+/// A level whose method has seen the whole scene, and is on the GPUs that compute it.
 pub(super) struct Ready {
     scene: SceneOf,
-    pub prepared: Box<dyn Prepared>,
+    pub placed: Placed,
     pub cost: Cost,
     pub processors: Processors,
 }
@@ -134,7 +134,7 @@ impl Level {
         for (name, value) in prepared.derived() {
             exec.info(format!("{name}: {value}"));
         }
-        Ok(Ready { scene, prepared, cost, processors })
+        Ok(Ready { scene, placed: Placed::new(&processors, prepared)?, cost, processors })
     }
 
     fn prepared_on(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<(Box<dyn Prepared>, Cost, Processors)> {

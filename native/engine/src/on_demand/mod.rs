@@ -299,7 +299,7 @@ impl OnDemand {
         let tiles = self.tiles(level, &claims.keys);
         let work =
             Work { of: self, ready: &ready, part, cancel: Cancel::new(), next: AtomicUsize::new(0), buffers: Mutex::default() };
-        let on_gpus = ready.processors.place(ready.prepared.as_ref())?;
+        let on_gpus = ready.placed.on_gpus();
         let workers = ready.processors.workers(self.context.threads()).min(tiles.len());
         let (sender, computed) = sync_channel::<Result<Vec<Block>>>(workers);
         let (total, mut done, mut told) = (tiles.len(), 0usize, Instant::now());
@@ -414,7 +414,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Computes tiles until there are no more, or one fails, which stops the others.
     fn run(&self, tiles: &[Region], gpu: Option<&OnGpu<'_>>, done: &SyncSender<Result<Vec<Block>>>) {
-        let mut computer = match computer(self.ready.prepared.as_ref(), gpu) {
+        let mut computer = match computer(self.ready.placed.prepared(), gpu) {
             Ok(computer) => computer,
             Err(error) => {
                 // nobody listens any more when another worker failed before

@@ -6,7 +6,6 @@
 
 use rayon::prelude::*;
 
-use super::classes::Classifier;
 use super::pixel_sample::{in_units, PixelSample};
 use super::simd::{widened, Path};
 
@@ -30,14 +29,24 @@ impl ClassMeans {
     pub fn mean(&self, class: usize) -> Vec<f64> {
         self.means[class * self.bands..(class + 1) * self.bands].iter().map(|v| f64::from(*v) * self.unit).collect()
     }
-}
 
-impl Classifier for ClassMeans {
-    fn classes(&self) -> usize {
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
         self.means.len() / self.bands.max(1)
     }
 
-    fn class_of(&self, pixel: &[f32], units: &mut Vec<i32>) -> u16 {
+    /// The unit that means are counted in.
+    pub fn unit(&self) -> f64 {
+        self.unit
+    }
+
+    /// The means, in units, class by class.
+    pub fn in_units(&self) -> &[i32] {
+        &self.means
+    }
+
+    /// Class of a pixel with these values of all bands, none of them `NaN`; `units` is memory.
+    pub fn class_of(&self, pixel: &[f32], units: &mut Vec<i32>) -> u16 {
         units.clear();
         units.extend(pixel.iter().map(|v| in_units(*v, self.unit)));
         nearest(units, self.means.chunks_exact(self.bands)) as u16

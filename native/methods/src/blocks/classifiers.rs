@@ -1,6 +1,6 @@
 //! How a method gets its classes: from the class map of the job or, without one, from a classifier of the fine image.
 
-use stfusion_core::method::{Layer, Scene, SceneInfo};
+use stfusion_core::method::{ExtraImage, Layer, Scene, SceneInfo};
 use stfusion_core::{choices, Error, ErrorKind, Exec, Result};
 
 use super::class_means::ClassMeans;
@@ -57,7 +57,7 @@ impl Classification {
     /// [`ErrorKind::Parameter`] naming both numbers and the remedy.
     pub fn check(&self, scene: &SceneInfo, grid: &CoarseGrid) -> Result<()> {
         let cells = grid.cells();
-        if self.classes <= cells || scene.pairs.iter().all(|p| p.has_classes) {
+        if self.classes <= cells || scene.pairs.iter().all(|p| p.has(ExtraImage::Classes)) {
             return Ok(());
         }
         Err(Error::new(
@@ -73,7 +73,7 @@ impl Classification {
     /// Those of [`Classes::of_map`] and of reading; [`ErrorKind::Data`] when a map has more classes than the scene has coarse
     /// pixels; [`ErrorKind::Cancelled`].
     pub fn classes_of(&self, scene: &dyn Scene, grid: &CoarseGrid, pair: usize, exec: &Exec<'_>) -> Result<Option<Classes>> {
-        if scene.info().pairs[pair].has_classes {
+        if scene.info().pairs[pair].has(ExtraImage::Classes) {
             let classes = Classes::of_map(scene, pair, exec)?;
             if classes.count() > grid.cells() {
                 return Err(Error::new(
@@ -93,7 +93,7 @@ impl Classification {
         }
         let sample = PixelSample::of_image(scene, Layer::Fine(pair), MOST_PIXELS, self.seed, exec)?;
         let model = self.fit(&sample, exec)?;
-        Ok(model.map(|model| Classes::Model(Box::new(model))))
+        Ok(model.map(Classes::Model))
     }
 
     /// The classes of a sample; `None` when it has no pixel.

@@ -23,8 +23,10 @@ pub struct CoarseGrid {
     pub rows: usize,
     /// Columns of cells.
     pub cols: usize,
-    fine_rows: usize,
-    fine_cols: usize,
+    /// Rows of fine pixels.
+    pub fine_rows: usize,
+    /// Columns of fine pixels.
+    pub fine_cols: usize,
 }
 
 impl CoarseGrid {

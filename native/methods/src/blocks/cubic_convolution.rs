@@ -35,6 +35,11 @@ impl CubicConvolution {
         CubicConvolution { rows, cols, scale, weights: (0..scale).map(of).collect() }
     }
 
+    /// For every fine row (or column) of a coarse pixel the weights of the five coarse rows around it.
+    pub fn weights(&self) -> &[[f32; SIDE]] {
+        &self.weights
+    }
+
     /// Values at the fine pixels of the coarse pixel at (`row`, `col`), into `out` (`scale` x `scale`, row by row). `values` is
     /// (row, col) of all coarse pixels, without `NaN`.
     pub fn predict(&self, values: &[f32], (row, col): (usize, usize), out: &mut [f32]) {

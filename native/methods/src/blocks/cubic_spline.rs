@@ -45,6 +45,16 @@ impl CubicSpline {
         4 * self.coefficients.len()
     }
 
+    /// The coefficients, (band, cell row, cell col).
+    pub fn coefficients(&self) -> &Array3<f32> {
+        &self.coefficients
+    }
+
+    /// Smallest and largest value of each band.
+    pub fn limits(&self) -> &[(f32, f32)] {
+        &self.limits
+    }
+
     /// Writes the values of band `band` at the fine pixels of `region`, (row, col).
     pub fn fill(&self, band: usize, region: Region, mut out: ArrayViewMut2<'_, f32>) {
         let coefficients = self.coefficients.index_axis(Axis(0), band);

@@ -39,6 +39,11 @@ impl InverseDistance {
         InverseDistance { rows, cols, scale, weights }
     }
 
+    /// Weights of the coarse pixels around each fine pixel of a coarse pixel, `[neighbour][row][col]`.
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
     /// Values at the fine pixels of the coarse pixel at (`row`, `col`), into `out` (`scale` x `scale`, row by row); `NaN` where no
     /// coarse value is within reach. `values` is (row, col), `NaN` where missing.
     pub fn predict(&self, values: &[f32], (row, col): (usize, usize), out: &mut [f32], sums: &mut Vec<f32>) {

@@ -145,7 +145,6 @@ impl Isodata {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blocks::classes::Classifier;
     use proptest::prelude::*;
     use stfusion_core::Cancel;
 

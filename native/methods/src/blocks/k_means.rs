@@ -85,7 +85,6 @@ pub(super) fn seeds(sample: &PixelSample, classes: usize, seed: u64, exec: &Exec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blocks::classes::Classifier;
     use proptest::prelude::*;
     use stfusion_core::Cancel;
 

@@ -49,6 +49,20 @@ impl Lu {
         Some(Lu { n, factors: matrix, pivots })
     }
 
+    /// L (below the diagonal, its diagonal is 1) and U, column by column.
+    pub fn factors(&self) -> &[f64] {
+        &self.factors
+    }
+
+    /// The row of the right-hand side that each row of L and U belongs to.
+    pub fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.n).collect();
+        for (k, &pivot) in self.pivots.iter().enumerate() {
+            order.swap(k, pivot);
+        }
+        order
+    }
+
     /// Replaces `values` (the right-hand side) by the solution.
     #[inline]
     pub fn solve(&self, values: &mut [f64]) {

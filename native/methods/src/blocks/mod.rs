@@ -4,6 +4,7 @@ pub mod aligned;
 pub mod border;
 pub mod bounded_least_squares;
 pub mod box_sums;
+pub mod cells_of_tile;
 pub mod change_reference;
 pub mod checks;
 pub mod class_means;

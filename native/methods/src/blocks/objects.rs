@@ -3,7 +3,7 @@
 //! Objects count from 0; [`NO_OBJECT`] marks a pixel without one. The numbers of a map may have gaps: they are counted through.
 
 use ndarray::{Array2, ArrayView3, Axis};
-use stfusion_core::method::{Layer, Scene, SceneInfo};
+use stfusion_core::method::{ExtraImage, Layer, Scene, SceneInfo};
 use stfusion_core::{Error, ErrorKind, Exec, Region, Result};
 
 use super::passes::{self, BLOCK_PX, WAVE};
@@ -32,15 +32,18 @@ pub struct Objects {
     source: Source,
 }
 
+/// Where the objects of a pair come from.
 #[derive(Debug, Clone)]
-enum Source {
+pub enum Source {
+    /// An object map with these numbers.
     Map(Numbers),
+    /// Segments of the fine image.
     Segments(Segments),
 }
 
 /// The numbers that occur in a map: a bit for each possible one, and how many come before each 64 of them.
 #[derive(Debug, Clone)]
-struct Numbers {
+pub struct Numbers {
     bits: Vec<u64>,
     before: Vec<u32>,
     count: usize,
@@ -67,6 +70,11 @@ impl Numbers {
         Numbers { bits, before, count: count as usize }
     }
 
+    /// The bits, 64 numbers in a word, and how many numbers come before each word.
+    pub fn words(&self) -> (&[u64], &[u32]) {
+        (&self.bits, &self.before)
+    }
+
     fn index(&self, value: f32) -> u32 {
         if value.is_nan() {
             return NO_OBJECT;
@@ -88,7 +96,7 @@ impl Objects {
     /// [`ErrorKind::Data`] when a number of the map is fractional or out of range, or there are too many objects, or none; those of
     /// reading; [`ErrorKind::Cancelled`].
     pub fn of_pair(scene: &dyn Scene, pair: usize, slic: Slic, exec: &Exec<'_>) -> Result<Objects> {
-        let source = if scene.info().pairs[pair].has_objects {
+        let source = if scene.info().pairs[pair].has(ExtraImage::Objects) {
             Source::Map(numbers(scene, pair, exec)?)
         } else {
             Source::Segments(slic.segments_of(scene, Layer::Fine(pair), exec)?)
@@ -104,10 +112,15 @@ impl Objects {
         }
     }
 
+    /// Where they come from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// The layer that [`Objects::labels`] needs.
     pub fn layer(&self) -> Layer {
         match self.source {
-            Source::Map(_) => Layer::Objects(self.pair),
+            Source::Map(_) => Layer::Extra(ExtraImage::Objects, self.pair),
             Source::Segments(_) => Layer::Fine(self.pair),
         }
     }
@@ -127,7 +140,7 @@ fn numbers(scene: &dyn Scene, pair: usize, exec: &Exec<'_>) -> Result<Numbers> {
     let name = format!("The object map of pair {}", pair + 1);
     let mut found: Vec<u32> = Vec::new();
     for wave in blocks.chunks(WAVE) {
-        let parts = passes::map_blocks(scene, wave, &[Layer::Objects(pair)], exec, |block, images| {
+        let parts = passes::map_blocks(scene, wave, &[Layer::Extra(ExtraImage::Objects, pair)], exec, |block, images| {
             let mut found: Vec<u32> = Vec::new();
             for ((_, row, col), &value) in images[0].indexed_iter() {
                 if value.is_nan() {

@@ -59,9 +59,30 @@ impl TilePlace {
     }
 }
 
+/// `PairInTime` of the kernels: a pair, and the days from the target to it; 0 where days do not count.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub struct PairInTime {
+    number: i32,
+    gap: i32,
+}
+
+impl PairInTime {
+    /// Of the pair with this number.
+    pub fn new(number: usize, gap: i32) -> Self {
+        PairInTime { number: number as i32, gap }
+    }
+}
+
 /// Threads of a block that computes a row of `cols` pixels: whole warps, at most `most`.
 pub fn threads_for(cols: usize, most: usize) -> usize {
     cols.next_power_of_two().clamp(32, most)
+}
+
+/// As [`threads_for`], where each thread has `bytes` bytes of shared memory: fewer than a warp where these are very many.
+pub fn threads_sharing(cols: usize, most: usize, bytes: usize) -> usize {
+    let room = (SHARED_BYTES / bytes.max(1)).clamp(1, most);
+    threads_for(cols, (1 << room.ilog2()).max(32)).min(room)
 }
 
 /// A launch over `planes` planes of `rows` x `cols` pixels: x columns, y rows, z planes. A thread owns `rows_of_thread` rows of a column.

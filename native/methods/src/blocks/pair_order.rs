@@ -48,6 +48,11 @@ impl ByDate {
         ByDate { order: nearest_first(scene), gaps: gaps(scene) }
     }
 
+    /// The pairs, the nearest first, and the days from the target to each; 0 without dates.
+    pub fn pairs(&self) -> impl Iterator<Item = (usize, i32)> + '_ {
+        self.order.iter().map(|&k| (k, self.gaps.as_ref().map_or(0, |gaps| gaps[k])))
+    }
+
     /// The pairs to combine where `usable` says which pairs make a prediction.
     pub fn choose(&self, usable: impl Fn(usize) -> bool) -> Chosen {
         let Some(gaps) = &self.gaps else {
@@ -96,7 +101,7 @@ mod tests {
             rows: 1,
             cols: 1,
             scale: None,
-            pairs: days.iter().map(|d| PairInfo { date: d.map(date), has_classes: false, has_objects: false }).collect(),
+            pairs: days.iter().map(|d| PairInfo { date: d.map(date), extra_images: Vec::new() }).collect(),
             target_date: target.map(date),
         }
     }

@@ -5,6 +5,17 @@
 //! ```
 //! with the spatial and the temporal prediction of the pixel, its homogeneity HI and the residual R of the coarse pixel.
 
+use bytemuck::{Pod, Zeroable};
+
+/// `ResidualRule` of the kernels.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub struct OnDevice {
+    cap: f64,
+    sign_rule: i32,
+    unused: i32,
+}
+
 /// How residuals are distributed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ResidualWeights {
@@ -15,6 +26,11 @@ pub struct ResidualWeights {
 }
 
 impl ResidualWeights {
+    /// The same for kernels.
+    pub fn on_device(&self) -> OnDevice {
+        OnDevice { cap: self.cap, sign_rule: i32::from(self.sign_rule), unused: 0 }
+    }
+
     /// Weights, with mean 1, of the pixels whose (F_SP − F_TP, HI) are `pixels`, into `weights`; `NaN` for pixels with a `NaN`.
     #[inline(always)]
     pub fn of(&self, residual: f64, pixels: impl Iterator<Item = (f64, f64)>, weights: &mut Vec<f64>) {

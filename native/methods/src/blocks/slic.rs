@@ -110,6 +110,21 @@ impl Segments {
         size_of_val(&self.centres[..])
     }
 
+    /// The squares that have a centre each.
+    pub fn squares(&self) -> &CoarseGrid {
+        &self.squares
+    }
+
+    /// Of each centre: values of all bands, row and column from its square's corner.
+    pub fn centres(&self) -> &[f32] {
+        &self.centres
+    }
+
+    /// Factor of the differences of each band, and of the squared distance in space.
+    pub fn factors(&self) -> (&[f32], f32) {
+        (&self.factors, self.distance_factor)
+    }
+
     /// The segment of every pixel of `region`, whose values are in `image` (band, row, col); [`NO_OBJECT`] without one.
     pub fn labels(&self, image: ArrayView3<'_, f32>, region: Region) -> Array2<u32> {
         let side = self.squares.scale;

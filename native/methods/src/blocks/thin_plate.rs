@@ -29,6 +29,8 @@ pub const MOST_SCALE: usize = 128;
 
 /// Nodes on every side of a coarse pixel that the table reaches over.
 const TABLE_REACH: usize = 6;
+/// Nodes of the table.
+pub const TABLE_NODES: usize = (2 * TABLE_REACH + 1).pow(2);
 /// Nodes along a side of the square that is solved for near the border.
 const BORDER_SIDE: usize = 17;
 /// Nodes on every side of a missing one that it is filled from.
@@ -114,6 +116,30 @@ pub struct ThinPlate {
     patch: Option<Patch>,
 }
 
+/// What kernels evaluate a spline with.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// Weights of the nodes around a coarse pixel in its fine pixels, `[node][row of the coarse pixel][col]`, if there is a table.
+    pub table: Option<&'a [f32]>,
+    /// Kernel at every offset of a fine pixel of a coarse pixel from a node of the square; offsets below are those above mirrored.
+    pub kernels: &'a [f64],
+    /// The square of nodes that is solved for near the border, if it has a spline.
+    pub square: Option<Square<'a>>,
+}
+
+/// A square of nodes that is solved for.
+#[derive(Debug)]
+pub struct Square<'a> {
+    /// Rows of nodes.
+    pub rows: usize,
+    /// Columns of nodes.
+    pub cols: usize,
+    /// Whether its spline has a slope down and to the right.
+    pub slopes: (bool, bool),
+    /// Its factorised equations: nodes, level, slopes.
+    pub system: &'a Lu,
+}
+
 /// Memory of [`ThinPlate::predict`] with the same nodes.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -123,6 +149,9 @@ pub struct Scratch {
 }
 
 impl ThinPlate {
+    /// Most unknowns of a square that is solved for.
+    pub const MOST_UNKNOWNS: usize = BORDER_SIDE * BORDER_SIDE + 3;
+
     /// For a scene of `rows` x `cols` coarse pixels of `scale` x `scale` fine pixels; all at least 1.
     pub fn new(rows: usize, cols: usize, scale: usize) -> ThinPlate {
         ThinPlate::on(Path::from_environment().0, rows, cols, scale)
@@ -151,9 +180,8 @@ impl ThinPlate {
 
     /// Bytes that a spline of a scene holds.
     pub fn bytes(scale: usize) -> usize {
-        let (side, border) = (2 * TABLE_REACH + 1, BORDER_SIDE);
-        let system = border * border + 3;
-        side * side * scale * scale * size_of::<f32>()
+        let (border, system) = (BORDER_SIDE, Self::MOST_UNKNOWNS);
+        TABLE_NODES * scale * scale * size_of::<f32>()
             + ((2 * border - 1) * scale).pow(2) / 2 * size_of::<f64>()
             + system * system * size_of::<f64>()
     }
@@ -200,13 +228,38 @@ impl ThinPlate {
         Some(if value.is_finite() { value as f32 } else { mean as f32 })
     }
 
+    /// What kernels evaluate the spline with.
+    pub fn parts(&self) -> Parts<'_> {
+        Parts {
+            table: self.table.as_ref().map(|table| &table.0[..]),
+            kernels: &self.kernels,
+            square: self.patch.as_ref().map(|patch| Square {
+                rows: patch.rows,
+                cols: patch.cols,
+                slopes: patch.spline.slopes,
+                system: &patch.spline.system,
+            }),
+        }
+    }
+
+    /// Whether the coarse pixel at (`row`, `col`) has all nodes of the table around it.
+    pub fn is_in_table(&self, (row, col): (usize, usize)) -> bool {
+        let inside = |i: usize, n: usize| i >= TABLE_REACH && i + TABLE_REACH < n;
+        self.table.is_some() && inside(row, self.rows) && inside(col, self.cols)
+    }
+
+    /// (row, col) of the first node of the square of (rows, cols) nodes that is solved for a coarse pixel near the border.
+    pub fn square_around(&self, (row, col): (usize, usize), (rows, cols): (usize, usize)) -> (usize, usize) {
+        let start = |i: usize, side: usize, n: usize| i.saturating_sub(side / 2).min(n - side);
+        (start(row, rows, self.rows), start(col, cols, self.cols))
+    }
+
     /// The spline through `nodes` (all filled, (row, col)) at the fine pixels of the coarse pixel at (`row`, `col`), into `out`
     /// (`scale` x `scale`, row by row; those of a coarse pixel that the scene cuts off lie outside it).
     pub fn predict(&self, nodes: &[f32], (row, col): (usize, usize), out: &mut [f32], scratch: &mut Scratch) {
         debug_assert_eq!((nodes.len(), out.len()), (self.rows * self.cols, self.scale * self.scale));
-        let inside = |i: usize, n: usize| i >= TABLE_REACH && i + TABLE_REACH < n;
         match (&self.table, &self.patch) {
-            (Some(table), _) if inside(row, self.rows) && inside(col, self.cols) => {
+            (Some(table), _) if self.is_in_table((row, col)) => {
                 let first = (row - TABLE_REACH) * self.cols + col - TABLE_REACH;
                 widened(
                     self.path,
@@ -225,8 +278,7 @@ impl ThinPlate {
 
     #[inline(always)]
     fn predict_on(&self, patch: &Patch, nodes: &[f32], (row, col): (usize, usize), out: &mut [f32], scratch: &mut Scratch) {
-        let start = |i: usize, side: usize, n: usize| i.saturating_sub(side / 2).min(n - side);
-        let (row_start, col_start) = (start(row, patch.rows, self.rows), start(col, patch.cols, self.cols));
+        let (row_start, col_start) = self.square_around((row, col), (patch.rows, patch.cols));
         let centre = nodes[row * self.cols + col];
         let middle = f64::from(nodes[(row_start + patch.rows / 2) * self.cols + col_start + patch.cols / 2]);
         let solution = scratch.solutions.entry((row_start, col_start)).or_insert_with(|| {

@@ -1,5 +1,6 @@
 //! The images of a tile as slices, for loops that cannot afford strides.
 
+use ndarray::ArrayView2;
 use stfusion_core::method::TileIn;
 use stfusion_core::{Error, Result};
 
@@ -12,6 +13,8 @@ pub struct PairImages<'a> {
     pub coarse: &'a [f32],
     /// Class map.
     pub classes: Option<&'a [f32]>,
+    /// Object map.
+    pub objects: Option<&'a [f32]>,
 }
 
 /// Images of a tile as slices, (band, row, col) of the padded tile.
@@ -35,12 +38,13 @@ impl<'t, 'a> TileImages<'t, 'a> {
             .pairs
             .iter()
             .map(|p| {
-                let classes = match &p.classes {
-                    Some(c) => Some(c.to_slice().ok_or_else(contiguous)?),
-                    None => None,
+                let map = |map: &Option<ArrayView2<'a, f32>>| match map {
+                    Some(map) => map.to_slice().ok_or_else(contiguous).map(Some),
+                    None => Ok(None),
                 };
+                let (classes, objects) = (map(&p.classes)?, map(&p.objects)?);
                 let (fine, coarse) = (p.fine.to_slice().ok_or_else(contiguous)?, p.coarse.to_slice().ok_or_else(contiguous)?);
-                Ok(PairImages { fine, coarse, classes })
+                Ok(PairImages { fine, coarse, classes, objects })
             })
             .collect::<Result<_>>()?;
         Ok(TileImages { tile, pairs, target: tile.target.to_slice().ok_or_else(contiguous)? })

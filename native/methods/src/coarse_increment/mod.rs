@@ -10,13 +10,17 @@
 pub mod cases;
 pub mod reference;
 
+use stfusion_core::device::Queue;
 use stfusion_core::method::{
-    check_needs, Cost, Family, Method, MethodInfo, Plan, Prepared, Promises, Request, Scene, TileIn, TileOut,
+    check_needs, Cost, DeviceCost, DeviceTiles, Family, Method, MethodInfo, Plan, Prepared, Promises, Request, Scene, TileIn,
+    TileOut,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Exec, Result};
 
+use crate::blocks::on_device::PairInTime;
 use crate::blocks::pair_order::ByDate;
+use crate::blocks::pixels::cuda::{PixelMethod, Rule};
 use crate::blocks::pixels::{self, PixelValues};
 
 static INFO: MethodInfo = MethodInfo {
@@ -29,8 +33,7 @@ static INFO: MethodInfo = MethodInfo {
     min_pairs: 1,
     max_pairs: None,
     needs_dates: false,
-    accepts_classes: false,
-    accepts_objects: false,
+    extra_images: &[],
     coarse_resampling: Resampling::Bilinear,
     promises: Promises { keeps_unchanged: true, trained_elsewhere: false, bands_apart: true },
     parameters: &[],
@@ -48,13 +51,16 @@ impl Method for CoarseIncrement {
 
     fn plan(&self, request: &Request<'_>) -> Result<Box<dyn Plan>> {
         check_needs(&INFO, request.scene)?;
-        Ok(Box::new(Ready { pairs: ByDate::new(request.scene) }))
+        let pairs = ByDate::new(request.scene);
+        let in_time = pairs.pairs().map(|(k, gap)| PairInTime::new(k, gap)).collect();
+        Ok(Box::new(Ready { pairs, on_device: PixelMethod::new(Rule::Increment, request.scene, in_time) }))
     }
 }
 
 #[derive(Debug, Clone)]
 struct Ready {
     pairs: ByDate,
+    on_device: PixelMethod,
 }
 
 fn usable(v: PixelValues<'_>, k: usize) -> bool {
@@ -76,6 +82,10 @@ impl Plan for Ready {
         Cost::default()
     }
 
+    fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
+        Ok(self.on_device.cost())
+    }
+
     fn prepare(&self, _scene: &dyn Scene, _exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
         Ok(Box::new(self.clone()))
     }
@@ -84,6 +94,10 @@ impl Plan for Ready {
 impl Prepared for Ready {
     fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
         pixels::predict_each(tile, out, exec, |v| self.predict(v), usable)
+    }
+
+    fn on_device<'a>(&'a self, queue: &mut dyn Queue) -> Result<Box<dyn DeviceTiles + 'a>> {
+        self.on_device.on_device(queue)
     }
 }
 

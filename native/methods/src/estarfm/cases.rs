@@ -57,5 +57,7 @@ pub fn problems() -> Vec<(&'static str, Problem)> {
         ("wider than a block", fields(1, 4, 150, &[-80, 60], 7).with_gaps(0.05, 2)),
         ("narrow", fields(2, 30, 3, &[-16, 40], 6).with_gaps(0.1, 1)),
         ("one pixel", fields(2, 1, 1, &[-16, 16], 6)),
+        // more images than a GPU sums at once
+        ("nine bands of four pairs", fields(9, 4, 6, &[-60, -30, 30, 80], 8).with_gaps(0.01, 3)),
     ]
 }

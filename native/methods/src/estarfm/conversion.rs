@@ -22,7 +22,7 @@ pub enum Gate {
 
 /// What becomes of an insignificant slope.
 #[derive(Debug, Clone, PartialEq)]
-enum Test {
+pub enum Test {
     /// It becomes 1.
     Gate(LeastR2),
     /// A mean of it and 1, weighted by one minus the probability.
@@ -49,9 +49,12 @@ pub struct Sums {
 /// How coefficients are made from sums.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Regression {
-    gate: Gate,
-    test: Test,
-    largest: f64,
+    /// Where one is tried.
+    pub gate: Gate,
+    /// What becomes of an insignificant slope.
+    pub test: Test,
+    /// Larger coefficients become 1.
+    pub largest: f64,
 }
 
 impl Regression {
@@ -63,15 +66,6 @@ impl Regression {
             SignificanceTest::None => Test::None,
         };
         Regression { gate, test, largest }
-    }
-
-    /// The gate, the largest coefficient, and the least R² where insignificant slopes become 1. `None` where slopes are blended.
-    pub fn without_blending(&self) -> Option<(Gate, f64, Option<&LeastR2>)> {
-        match &self.test {
-            Test::Gate(least) => Some((self.gate, self.largest, Some(least))),
-            Test::None => Some((self.gate, self.largest, None)),
-            Test::Blend => None,
-        }
     }
 
     /// The coefficient from the sums of a band and the sum of x of each pair.

@@ -1,18 +1,15 @@
 //! ESTARFM on a GPU: the kernels of `cuda/methods/estarfm.cu` in their order. The same similar pixels, sums and regressions as on the CPU.
-//!
-//! Not there: the nearest similar pixels alone, coefficients of coarse pixels, and blended regressions.
 
 use bytemuck::{Pod, Zeroable};
 use stfusion_core::device::{Arg, Buffer, Kernel, Queue};
 use stfusion_core::method::{DeviceCost, DeviceTiles, TileIn, TileOut};
 use stfusion_core::{Exec, Result};
 
-use super::conversion::{Gate, Regression};
+use super::conversion::{Gate, Test};
 use super::cpu::Job;
 use super::inputs::distances;
 use super::parameters::ThresholdScope;
 use super::rules::Rules;
-use super::significance::LeastR2;
 use crate::blocks::on_device::{
     buffer_of, images_of, optional, over_pixels, read_image, read_support, room_for, threads_for, TilePlace,
 };
@@ -22,6 +19,8 @@ use crate::blocks::tile_images::TileImages;
 const THREADS: usize = 128;
 /// Threads that gather the similar pixels of one pixel.
 const WARP: usize = 32;
+/// `EstarfmTile::test` of regressions that are blended.
+const BLENDED: i32 = 2;
 
 /// `EstarfmTile` of the kernels.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
@@ -40,14 +39,18 @@ struct Tile {
     copy_few: i32,
     least_similar: i32,
     gate: i32,
-    tested: i32,
+    test: i32,
     table: i32,
+    nearest: i32,
+    cell: i32,
+    reach: i32,
+    group: i32,
     unused: i32,
 }
 
-/// Numbers that are summed for each pixel.
-fn sums_per_px(rules: &Rules) -> usize {
-    6 * rules.planes() + rules.bands + 1
+/// Bands whose images a warp sums: an image a lane.
+fn bands_of_warp(rules: &Rules) -> usize {
+    (WARP / rules.pairs).min(rules.bands)
 }
 
 /// What a tile costs on a GPU.
@@ -55,22 +58,14 @@ fn sums_per_px(rules: &Rules) -> usize {
 /// # Errors
 /// As [`stfusion_core::method::Plan::device_cost`].
 pub fn cost(rules: &Rules) -> std::result::Result<DeviceCost, &'static str> {
-    if rules.nearest.is_some() {
-        return Err("it keeps the nearest similar pixels only on the CPU");
-    }
-    if rules.cells.is_some() {
-        return Err("it finds coefficients of coarse pixels only on the CPU");
-    }
-    if rules.regression.as_ref().is_some_and(|r| r.without_blending().is_none()) {
-        return Err("it blends regressions only on the CPU");
-    }
     let (planes, bands) = (rules.planes(), rules.bands);
-    if planes > WARP || bands >= WARP {
-        return Err("it compares more than 32 fine images only on the CPU");
+    if rules.pairs > WARP {
+        return Err("it compares more than 32 pairs only on the CPU");
     }
     let images = bands * (1 + 2 * rules.pairs);
     let records = planes + 2 * planes + bands + 1;
-    let outputs = 2 * planes + planes + sums_per_px(rules) + 2 * (planes + 1) + 2 + bands + 3;
+    // of a pixel: ranges and centres of every image, changes, sums in double precision, counts; prediction and support
+    let outputs = 2 * planes + 2 * planes + planes + 2 * 2 * (planes + 1) + 2 + bands + 3;
     Ok(DeviceCost {
         bytes_per_px: 4 * (images + records + outputs),
         fixed_bytes: 0,
@@ -103,20 +98,21 @@ struct OnDevice<'a> {
 pub fn on_device<'a>(job: &'a Job, queue: &mut dyn Queue) -> Result<Box<dyn DeviceTiles + 'a>> {
     let rules = &job.rules;
     let origins: Vec<f32> = job.reference.origin.iter().map(|&o| o as f32).collect();
-    let regression = rules.regression.as_ref().and_then(Regression::without_blending);
-    let (table, beyond) = match regression {
-        Some((.., Some(least))) => LeastR2::numbers(least),
-        _ => (&[][..], [0.0; 3]),
+    let regression = rules.regression.as_ref();
+    let (test, (table, beyond)) = match regression.map(|r| &r.test) {
+        Some(Test::Gate(least)) => (1, least.numbers()),
+        Some(Test::Blend) => (BLENDED, (&[][..], [0.0; 3])),
+        Some(Test::None) | None => (0, (&[][..], [0.0; 3])),
     };
-    let (gate, gate_least) = match regression {
+    let (gate, gate_least) = match regression.map(|r| r.gate) {
         None => (0, 0.0),
-        Some((Gate::None, ..)) => (1, 0.0),
-        Some((Gate::Change(least), ..)) => (2, least),
-        Some((Gate::Deviation(least), ..)) => (3, least),
+        Some(Gate::None) => (1, 0.0),
+        Some(Gate::Change(least)) => (2, least),
+        Some(Gate::Deviation(least)) => (3, least),
     };
     let (low, high) = rules.data_range.unwrap_or_default();
     let whole = Tile {
-        largest: regression.map_or(0.0, |(_, largest, _)| largest),
+        largest: regression.map_or(0.0, |r| r.largest),
         gate_least,
         range_low: low,
         range_high: high,
@@ -128,8 +124,12 @@ pub fn on_device<'a>(job: &'a Job, queue: &mut dyn Queue) -> Result<Box<dyn Devi
         copy_few: i32::from(rules.copy_few),
         least_similar: rules.least_similar as i32,
         gate,
-        tested: i32::from(!table.is_empty()),
+        test,
         table: table.len() as i32,
+        nearest: rules.nearest.unwrap_or(0) as i32,
+        cell: rules.cells.unwrap_or(0) as i32,
+        reach: rules.reach() as i32,
+        group: bands_of_warp(rules) as i32,
         ..Tile::zeroed()
     };
     let statistics = match job.tolerances.scope {
@@ -182,6 +182,10 @@ impl DeviceTiles for OnDevice<'_> {
             &[Arg::Buffer(&images), Arg::Buffer(&keys), Arg::Buffer(&changes), Arg::Buffer(&counts), tile_bytes],
         )?;
         let ranges = room_for::<[i32; 2]>(queue, planes * pixels)?;
+        let centres = match rules.nearest {
+            Some(_) => Some(room_for::<[f32; 2]>(queue, planes * pixels)?),
+            None => None,
+        };
         let (ranges_kernel, shared_bytes) = match self.job.tolerances.scope {
             ThresholdScope::Image => ("estarfm_ranges", 0),
             ThresholdScope::Window => ("estarfm_ranges_local", sums_of_columns(3)),
@@ -189,28 +193,42 @@ impl DeviceTiles for OnDevice<'_> {
         queue.launch(
             kernel(ranges_kernel),
             over_pixels(region(planes), threads, 1, shared_bytes),
-            &[Arg::Buffer(&images), Arg::Buffer(&self.statistics), Arg::Buffer(&ranges), tile_bytes],
+            &[
+                Arg::Buffer(&images),
+                Arg::Buffer(&self.origins),
+                Arg::Buffer(&self.statistics),
+                Arg::Buffer(&ranges),
+                optional(centres.as_ref()),
+                tile_bytes,
+            ],
         )?;
         exec.cancel.check()?;
 
-        let sums = room_for::<f32>(queue, sums_per_px(rules) * pixels)?;
+        let changed = room_for::<f64>(queue, (planes + 1) * pixels)?;
         let similar = room_for::<i32>(queue, pixels)?;
         let fine_sums = match rules.data_range {
             Some(_) => Some(room_for::<f64>(queue, (planes + 1) * pixels)?),
             None => None,
         };
-        let samples = [Arg::Buffer(&keys), Arg::Buffer(&records), Arg::Buffer(&ranges), Arg::Buffer(&self.distances)];
-        let over_warps = over_pixels((1, tile.region.rows, WARP * tile.region.cols), THREADS, 1, 0);
-        match &fine_sums {
-            Some(fine_sums) => {
-                let to = [Arg::Buffer(&sums), Arg::Buffer(fine_sums), Arg::Buffer(&similar), tile_bytes];
-                queue.launch(kernel("estarfm_gather_range"), over_warps, &[samples, to].concat())?;
-            }
-            None => {
-                let to = [Arg::Buffer(&sums), Arg::Buffer(&similar), tile_bytes];
-                queue.launch(kernel("estarfm_gather"), over_warps, &[&samples[..], &to[..]].concat())?;
-            }
-        }
+        let samples = [
+            Arg::Buffer(&keys),
+            Arg::Buffer(&records),
+            Arg::Buffer(&ranges),
+            Arg::Buffer(&self.distances),
+            Arg::Buffer(&self.least_r2),
+        ];
+        let groups = bands.div_ceil(bands_of_warp(rules));
+        let lists = THREADS * size_of::<(i32, f32)>();
+        let over_warps = over_pixels((groups, tile.region.rows, WARP * tile.region.cols), THREADS, 1, lists);
+        let usual = centres.is_none() && fine_sums.is_none() && rules.cells.is_none() && self.rules.test != BLENDED;
+        let (gather, more) = if usual {
+            ("estarfm_gather", vec![Arg::Buffer(&changed), Arg::Buffer(&similar), tile_bytes])
+        } else {
+            let (origins, centres) = (Arg::Buffer(&self.origins), optional(centres.as_ref()));
+            let to = [Arg::Buffer(&changed), optional(fine_sums.as_ref()), Arg::Buffer(&similar), tile_bytes];
+            ("estarfm_gather_by_rules", [&[origins, centres], &to[..]].concat())
+        };
+        queue.launch(kernel(gather), over_warps, &[&samples[..], &more[..]].concat())?;
         let prediction = room_for::<f32>(queue, bands * pixels)?;
         let layers = room_for::<f32>(queue, 3 * pixels)?;
         queue.launch(
@@ -219,12 +237,11 @@ impl DeviceTiles for OnDevice<'_> {
             &[
                 Arg::Buffer(&images),
                 Arg::Buffer(&self.origins),
-                Arg::Buffer(&sums),
+                Arg::Buffer(&changed),
                 optional(fine_sums.as_ref()),
                 Arg::Buffer(&changes),
                 Arg::Buffer(&counts),
                 Arg::Buffer(&similar),
-                Arg::Buffer(&self.least_r2),
                 Arg::Buffer(&prediction),
                 Arg::Buffer(&layers),
                 tile_bytes,

@@ -9,7 +9,7 @@ use crate::blocks::homogeneity::homogeneity;
 use crate::blocks::pair_weights::{predict_combined, PairJob};
 use crate::blocks::residual_weights::ResidualWeights;
 use crate::blocks::simd::{widened, Path};
-use crate::blocks::similar_changes::{inside, Changes, PairFacts, Place, SimilarChanges};
+use crate::blocks::similar_changes::{inside, Changes, PairFacts, SimilarChanges};
 use crate::blocks::spatial_prediction::{Spatial, SpatialWork};
 
 /// Everything that does not depend on the tile.
@@ -33,16 +33,8 @@ pub struct Job {
 /// # Errors
 /// [`stfusion_core::ErrorKind::Cancelled`].
 pub fn run(job: &Job, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
-    run_at(job, tile, out, exec, &mut Place::Cpu)
-}
-
-/// Computes one tile, averaging over similar pixels at `place`.
-///
-/// # Errors
-/// [`stfusion_core::ErrorKind::Cancelled`], and those of the device.
-pub fn run_at(job: &Job, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>, place: &mut Place<'_>) -> Result<()> {
     predict_combined(&job.pairs, job.similar.grid.scale, tile, out, |model, pair, out| {
-        predict(job, model, (tile, pair), (out, place), exec)
+        predict(job, model, (tile, pair), out, exec)
     })
 }
 
@@ -52,7 +44,7 @@ fn predict(
     job: &Job,
     model: &PairModel,
     (tile, pair): (&TileIn<'_>, &PairTile<'_>),
-    to: (&mut TileOut<'_>, &mut Place<'_>),
+    out: &mut TileOut<'_>,
     exec: &Exec<'_>,
 ) -> Result<()> {
     let (bands, rows, cols) = pair.fine.dim();
@@ -94,7 +86,7 @@ fn predict(
     let facts = PairFacts { coarse_changes: &model.coarse_changes, tolerances: Some(&model.tolerances) };
     let trouble =
         |band: usize, label: u16, _| model.troubles[band].get(usize::from(label)).copied().unwrap_or(Fallback::ClassAbsent);
-    job.similar.predict(facts, (tile, pair), (&Changes::new(values), labels.view()), trouble, to, exec)
+    job.similar.predict(facts, (tile, pair), (&Changes::new(values), labels.view()), trouble, out, exec)
 }
 
 /// One band of a cell: its residual, the spatial prediction, fine values, classes, and the homogeneity around each pixel.

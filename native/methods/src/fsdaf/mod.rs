@@ -23,8 +23,8 @@ pub mod parameters;
 pub mod reference;
 
 use stfusion_core::method::{
-    check_needs, Cost, DeviceCost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene,
-    SceneInfo,
+    check_needs, Cost, DeviceCost, ExtraImage, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request,
+    Scene, SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
@@ -59,8 +59,7 @@ static INFO: MethodInfo = MethodInfo {
     min_pairs: 1,
     max_pairs: None,
     needs_dates: false,
-    accepts_classes: true,
-    accepts_objects: false,
+    extra_images: &[ExtraImage::Classes],
     coarse_resampling: Resampling::Nearest,
     promises: Promises { keeps_unchanged: true, trained_elsewhere: false, bands_apart: false },
     parameters: Parameters::SPECS,
@@ -153,7 +152,18 @@ impl Plan for Planned {
     }
 
     fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
-        Ok(similar_changes::device_cost(self.scene.bands, self.parameters.similar_pixels as usize, self.half()))
+        let (bands, pairs) = (self.scene.bands, self.parameters.pairs.used(&self.scene).len());
+        let most = self.parameters.similar_pixels as usize;
+        let cost = similar_changes::cuda::device_cost(bands, most, self.half(), pairs > 1);
+        let (scale, classes) = (self.grid.scale, self.parameters.max_classes as usize);
+        Ok(DeviceCost {
+            bytes_per_px: cost.bytes_per_px + spatial_prediction::cuda::bytes_per_px(scale),
+            fixed_bytes: cost.fixed_bytes + spatial_prediction::cuda::fixed_bytes(bands),
+            // coarse changes, residuals and weights of each pair, and the target; class changes
+            prepared_bytes: cost.prepared_bytes
+                + 4 * bands * ((3 * pairs + 1) * self.grid.cells() + 3 * pairs * classes)
+                + spatial_prediction::bytes(self.parameters.spatial_prediction, scale),
+        })
     }
 
     fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {

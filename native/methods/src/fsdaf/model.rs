@@ -3,7 +3,7 @@
 //! Everything is taken over the whole scene, in passes over fixed blocks. A *cell* is a coarse pixel.
 
 use ndarray::{s, Array2, Array3, Axis};
-use stfusion_core::method::{Fallback, Layer, Scene};
+use stfusion_core::method::{ExtraImage, Fallback, Layer, Scene};
 use stfusion_core::{Error, ErrorKind, Exec, Result};
 
 use super::parameters::Parameters;
@@ -128,7 +128,7 @@ pub fn classes(
     sample: &PixelSample,
     exec: &Exec<'_>,
 ) -> Result<Classes> {
-    if scene.info().pairs[pair].has_classes {
+    if scene.info().pairs[pair].has(ExtraImage::Classes) {
         return Classes::of_map(scene, pair, exec);
     }
     let classification = Classification {
@@ -142,7 +142,7 @@ pub fn classes(
         Error::new(ErrorKind::Data, format!("The fine image of pair {} has no pixel that is valid in every band", pair + 1))
             .with_hint("Check its nodata value and mask, or leave out the band that is empty.")
     })?;
-    Ok(Classes::Model(Box::new(model)))
+    Ok(Classes::Model(model))
 }
 
 /// Values at `share` from either end of the sorted sample, band by band; all values lie between them for a share of 0.
@@ -165,7 +165,7 @@ pub fn extremes(sample: &PixelSample, share: f64) -> Vec<(f32, f32)> {
 fn fine_facts(scene: &dyn Scene, grid: &CoarseGrid, pair: usize, classes: &Classes, exec: &Exec<'_>) -> Result<FineFacts> {
     let bands = scene.info().bands;
     let mut layers = vec![Layer::Fine(pair)];
-    layers.extend(scene.info().pairs[pair].has_classes.then_some(Layer::Classes(pair)));
+    layers.extend(scene.info().pairs[pair].has(ExtraImage::Classes).then_some(Layer::Extra(ExtraImage::Classes, pair)));
     let count = classes.count();
     let blocks = grid.blocks();
     let parts = passes::map_blocks(scene, &blocks, &layers, exec, |block, images| {

@@ -9,7 +9,7 @@ use super::model::PairModel;
 use crate::blocks::homogeneity::homogeneity;
 use crate::blocks::pair_weights::{predict_combined, PairJob};
 use crate::blocks::residual_weights::ResidualWeights;
-use crate::blocks::similar_changes::{inside, Changes, PairFacts, Place, SimilarChanges};
+use crate::blocks::similar_changes::{inside, Changes, PairFacts, SimilarChanges};
 use crate::blocks::spatial_prediction::SpatialWork;
 
 /// Everything that does not depend on the tile.
@@ -29,16 +29,8 @@ pub struct Job {
 /// # Errors
 /// [`stfusion_core::ErrorKind::Cancelled`].
 pub fn run(job: &Job, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
-    run_at(job, tile, out, exec, &mut Place::Cpu)
-}
-
-/// Computes one tile, averaging over similar pixels at `place`.
-///
-/// # Errors
-/// [`stfusion_core::ErrorKind::Cancelled`], and those of the device.
-pub fn run_at(job: &Job, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>, place: &mut Place<'_>) -> Result<()> {
     predict_combined(&job.pairs, job.similar.grid.scale, tile, out, |model, pair, out| {
-        predict(job, model, (tile, pair), (out, place), exec)
+        predict(job, model, (tile, pair), out, exec)
     })
 }
 
@@ -47,7 +39,7 @@ fn predict(
     job: &Job,
     model: &PairModel,
     (tile, pair): (&TileIn<'_>, &PairTile<'_>),
-    to: (&mut TileOut<'_>, &mut Place<'_>),
+    out: &mut TileOut<'_>,
     exec: &Exec<'_>,
 ) -> Result<()> {
     let (bands, rows, cols) = pair.fine.dim();
@@ -105,7 +97,7 @@ fn predict(
         };
         Fallback::ALL.iter().copied().find(|fallback| *fallback as u8 == number).unwrap_or(Fallback::None)
     };
-    job.similar.predict(facts, (tile, pair), (&Changes::new(values), labels.view()), trouble, to, exec)
+    job.similar.predict(facts, (tile, pair), (&Changes::new(values), labels.view()), trouble, out, exec)
 }
 
 #[cfg(test)]

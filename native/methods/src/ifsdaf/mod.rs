@@ -22,8 +22,8 @@ pub mod parameters;
 pub mod reference;
 
 use stfusion_core::method::{
-    check_needs, Cost, DeviceCost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene,
-    SceneInfo,
+    check_needs, Cost, DeviceCost, ExtraImage, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request,
+    Scene, SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
@@ -58,8 +58,7 @@ static INFO: MethodInfo = MethodInfo {
     min_pairs: 1,
     max_pairs: None,
     needs_dates: false,
-    accepts_classes: true,
-    accepts_objects: false,
+    extra_images: &[ExtraImage::Classes],
     coarse_resampling: Resampling::Nearest,
     promises: Promises { keeps_unchanged: true, trained_elsewhere: false, bands_apart: false },
     parameters: Parameters::SPECS,
@@ -115,6 +114,15 @@ impl Planned {
         }
     }
 
+    /// Classes that are counted on in pair `k`.
+    fn classes_of(&self, k: usize) -> usize {
+        if self.scene.pairs[k].has(ExtraImage::Classes) {
+            CLASSES_OF_MAP
+        } else {
+            self.parameters.classes as usize
+        }
+    }
+
     fn homogeneity_half(&self) -> usize {
         self.grid.scale / 2
     }
@@ -126,10 +134,8 @@ impl Plan for Planned {
         let used = self.parameters.pairs.used(&self.scene);
         let combined = if used.len() > 1 { pair_weights::bytes_per_px(bands) } else { 0 };
         let of_pair = |k: usize| {
-            let has_map = self.scene.pairs[k].has_classes;
-            let classes = if has_map { CLASSES_OF_MAP } else { self.parameters.classes as usize };
             // changes, those filled, the weights of increments and of pairs
-            let of_cell = class_values::bytes_per_cell(classes, bands, bands) + 4 * bands * float;
+            let of_cell = class_values::bytes_per_cell(self.classes_of(k), bands, bands) + 4 * bands * float;
             self.grid.cells() * of_cell + spatial_prediction::bytes(self.parameters.spatial_prediction, scale)
         };
         Cost {
@@ -142,7 +148,20 @@ impl Plan for Planned {
     }
 
     fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
-        Ok(similar_changes::device_cost(self.scene.bands, self.parameters.similar_pixels as usize, self.half()))
+        let (bands, scale) = (self.scene.bands, self.grid.scale);
+        let used = self.parameters.pairs.used(&self.scene);
+        let cost =
+            similar_changes::cuda::device_cost(bands, self.parameters.similar_pixels as usize, self.half(), used.len() > 1);
+        // coarse changes, those filled, weights of increments and of pairs; class changes and their marks
+        let of_pair = |k: usize| {
+            let of_cell = 16 * bands + self.classes_of(k) * (4 * bands + 1);
+            self.grid.cells() * of_cell + spatial_prediction::bytes(self.parameters.spatial_prediction, scale)
+        };
+        Ok(DeviceCost {
+            bytes_per_px: cost.bytes_per_px + spatial_prediction::cuda::bytes_per_px(scale),
+            fixed_bytes: cost.fixed_bytes + spatial_prediction::cuda::fixed_bytes(bands),
+            prepared_bytes: cost.prepared_bytes + used.into_iter().map(of_pair).sum::<usize>(),
+        })
     }
 
     fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {

@@ -10,13 +10,17 @@
 pub mod cases;
 pub mod reference;
 
+use stfusion_core::device::Queue;
 use stfusion_core::method::{
-    check_needs, Cost, Family, Method, MethodInfo, Plan, Prepared, Promises, Request, Scene, TileIn, TileOut,
+    check_needs, Cost, DeviceCost, DeviceTiles, Family, Method, MethodInfo, Plan, Prepared, Promises, Request, Scene, TileIn,
+    TileOut,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, Exec, Result};
 
+use crate::blocks::on_device::PairInTime;
 use crate::blocks::pair_order;
+use crate::blocks::pixels::cuda::{PixelMethod, Rule};
 use crate::blocks::pixels::{self, PixelValues};
 
 static INFO: MethodInfo = MethodInfo {
@@ -29,8 +33,7 @@ static INFO: MethodInfo = MethodInfo {
     min_pairs: 1,
     max_pairs: None,
     needs_dates: true,
-    accepts_classes: false,
-    accepts_objects: false,
+    extra_images: &[],
     coarse_resampling: Resampling::Bilinear,
     promises: Promises { keeps_unchanged: true, trained_elsewhere: false, bands_apart: true },
     parameters: &[],
@@ -50,7 +53,9 @@ impl Method for LinearInTime {
         check_needs(&INFO, request.scene)?;
         let gaps =
             pair_order::gaps(request.scene).ok_or_else(|| Error::internal("a date is missing after the check for dates"))?;
-        Ok(Box::new(Ready { order: pair_order::nearest_first(request.scene), gaps }))
+        let order = pair_order::nearest_first(request.scene);
+        let pairs = order.iter().map(|&k| PairInTime::new(k, gaps[k])).collect();
+        Ok(Box::new(Ready { order, gaps, on_device: PixelMethod::new(Rule::Line, request.scene, pairs) }))
     }
 }
 
@@ -59,6 +64,7 @@ impl Method for LinearInTime {
 struct Ready {
     order: Vec<usize>,
     gaps: Vec<i32>,
+    on_device: PixelMethod,
 }
 
 impl Ready {
@@ -81,6 +87,10 @@ impl Plan for Ready {
         Cost::default()
     }
 
+    fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
+        Ok(self.on_device.cost())
+    }
+
     fn prepare(&self, _scene: &dyn Scene, _exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
         Ok(Box::new(self.clone()))
     }
@@ -89,6 +99,10 @@ impl Plan for Ready {
 impl Prepared for Ready {
     fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
         pixels::predict_each(tile, out, exec, |v| self.predict(v), |v, k| !v.fine[k].is_nan())
+    }
+
+    fn on_device<'a>(&'a self, queue: &mut dyn Queue) -> Result<Box<dyn DeviceTiles + 'a>> {
+        self.on_device.on_device(queue)
     }
 }
 

@@ -8,12 +8,16 @@
 pub mod cases;
 pub mod reference;
 
+use stfusion_core::device::Queue;
 use stfusion_core::method::{
-    check_needs, Cost, Family, Method, MethodInfo, Plan, Prepared, Promises, Request, Scene, TileIn, TileOut,
+    check_needs, Cost, DeviceCost, DeviceTiles, Family, Method, MethodInfo, Plan, Prepared, Promises, Request, Scene, TileIn,
+    TileOut,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Exec, Result};
 
+use crate::blocks::on_device::PairInTime;
+use crate::blocks::pixels::cuda::{PixelMethod, Rule};
 use crate::blocks::{pair_order, pixels};
 
 static INFO: MethodInfo = MethodInfo {
@@ -26,8 +30,7 @@ static INFO: MethodInfo = MethodInfo {
     min_pairs: 1,
     max_pairs: None,
     needs_dates: false,
-    accepts_classes: false,
-    accepts_objects: false,
+    extra_images: &[],
     coarse_resampling: Resampling::Bilinear,
     promises: Promises { keeps_unchanged: true, trained_elsewhere: false, bands_apart: true },
     parameters: &[],
@@ -45,7 +48,9 @@ impl Method for NearestPair {
 
     fn plan(&self, request: &Request<'_>) -> Result<Box<dyn Plan>> {
         check_needs(&INFO, request.scene)?;
-        Ok(Box::new(Ready { order: pair_order::nearest_first(request.scene) }))
+        let order = pair_order::nearest_first(request.scene);
+        let pairs = order.iter().map(|&k| PairInTime::new(k, 0)).collect();
+        Ok(Box::new(Ready { order, on_device: PixelMethod::new(Rule::Copy, request.scene, pairs) }))
     }
 }
 
@@ -53,11 +58,16 @@ impl Method for NearestPair {
 #[derive(Debug, Clone)]
 struct Ready {
     order: Vec<usize>,
+    on_device: PixelMethod,
 }
 
 impl Plan for Ready {
     fn cost(&self) -> Cost {
         Cost::default()
+    }
+
+    fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
+        Ok(self.on_device.cost())
     }
 
     fn prepare(&self, _scene: &dyn Scene, _exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
@@ -74,6 +84,10 @@ impl Prepared for Ready {
             |v| self.order.iter().map(|&k| v.fine[k]).find(|f| !f.is_nan()).unwrap_or(f32::NAN),
             |v, k| !v.fine[k].is_nan(),
         )
+    }
+
+    fn on_device<'a>(&'a self, queue: &mut dyn Queue) -> Result<Box<dyn DeviceTiles + 'a>> {
+        self.on_device.on_device(queue)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Small weights made of small numbers: for tests of everything around a network.
 
 use stfusion_core::source::Resampling;
-use stfusion_nn::weights::metadata::{CoarseGrid, Metadata, Tile};
+use stfusion_nn::weights::metadata::{Choice, CoarseGrid, Metadata, Tile};
 use stfusion_nn::weights::{safetensors, Weight, Weights};
 use stfusion_nn::Tensor;
 
@@ -39,6 +39,58 @@ fn shapes(id: &str, bands: usize) -> Vec<(String, Vec<usize>)> {
                 conv(&format!("{stage}.reconstruction_layer.0"), bands, 3, 5);
             }
         }
+        "rcan_fsdaf" => {
+            conv("sub_mean", bands, bands, 1);
+            conv("add_mean", bands, bands, 1);
+            conv("head.0", 4, bands, 3);
+            for layer in ["body.0.body.0.body.0", "body.0.body.0.body.2", "body.0.body.1", "body.1"] {
+                conv(layer, 4, 4, 3);
+            }
+            conv("body.0.body.0.body.3.conv_du.0", 2, 4, 1);
+            conv("body.0.body.0.body.3.conv_du.2", 4, 2, 1);
+            conv("tail.0.0", 16, 4, 3);
+            conv("tail.1", bands, 4, 3);
+        }
+        "diffstsf" => {
+            // one level down and up, attention below, 32 features because they are normalised in 32 groups
+            let mut put = |name: &str, shape: &[usize]| {
+                all.push((format!("{name}.weight"), shape.to_vec()));
+                all.push((format!("{name}.bias"), vec![shape[0]]));
+            };
+            put("time_embed.0", &[32, 32]);
+            put("time_embed.2", &[32, 32]);
+            for (image, of) in [("pan", 1), ("ms", bands), ("wfv", bands)] {
+                put(&format!("input_blocks.0.{image}1"), &[2, of, 3, 3]);
+                put(&format!("input_blocks.0.{image}2"), &[2, 2, 3, 3]);
+                put(&format!("input_blocks.0.{image}3"), &[2, 2, 3, 3]);
+            }
+            put("input_blocks.0.xt", &[2, bands, 3, 3]);
+            put("input_blocks.0.all_conv", &[32, 20, 3, 3]);
+            let blocks = ["input_blocks.1.0", "input_blocks.3.0", "middle_block.0", "middle_block.2"].map(|name| (name, 32));
+            let up = ["output_blocks.0.0", "output_blocks.1.0", "output_blocks.2.0", "output_blocks.3.0"].map(|name| (name, 64));
+            for (block, of) in blocks.into_iter().chain(up) {
+                put(&format!("{block}.in_layers.0"), &[of]);
+                put(&format!("{block}.in_layers.2"), &[32, of, 1, 1]);
+                put(&format!("{block}.emb_layers.1"), &[32, 32]);
+                put(&format!("{block}.out_layers.0"), &[32]);
+                put(&format!("{block}.out_layers.3"), &[32, 32, 1, 1]);
+                if of > 32 {
+                    put(&format!("{block}.skip_connection"), &[32, of, 1, 1]);
+                }
+            }
+            put("input_blocks.2.0.op", &[32, 32, 3, 3]);
+            put("output_blocks.1.1.conv", &[32, 32, 3, 3]);
+            put("input_blocks.3.1.q", &[32, bands + 1, 1]);
+            put("input_blocks.3.1.kv", &[64, 32, 1]);
+            put("middle_block.1.qkv", &[96, 32, 1]);
+            for attention in ["input_blocks.3.1", "middle_block.1"] {
+                put(&format!("{attention}.norm"), &[32]);
+                put(&format!("{attention}.proj_out"), &[32, 32, 1]);
+            }
+            put("input_blocks.3.1.norm1", &[32]);
+            put("out.0", &[32]);
+            put("out.2", &[2 * bands, 32, 3, 3]);
+        }
         "densestf" => {
             let mut normalised = |layer: &str, out: usize, of: usize, kernel: usize| {
                 all.push((format!("{layer}.kernel"), vec![out, of, kernel, kernel]));
@@ -68,9 +120,13 @@ pub fn description() -> Metadata {
     }
 }
 
-/// The weights file of a network for two bands; `None` for a network of which none is made.
+/// The weights file of a method for two bands; `None` for a network of which none is made.
 pub fn weights(id: &str) -> Option<Vec<u8>> {
-    weights_with(id, 2, description())
+    let mut description = description();
+    if id == "diffstsf" {
+        description.options.insert("steps".into(), Choice::Count(2));
+    }
+    weights_with(id, 2, description)
 }
 
 /// As [`weights`], for so many bands and with another description.
@@ -88,7 +144,8 @@ pub fn weights_with(id: &str, bands: usize, description: Metadata) -> Option<Vec
         let values: Vec<f32> = (0..count).map(|_| next()).collect();
         weights.insert(name.clone(), Weight::new(Tensor::from_f32(shape, values).ok()?));
     }
-    weights.set_metadata(Metadata { network: id.into(), ..description });
+    let network = if id == "rcan_fsdaf" { "rcan" } else { id };
+    weights.set_metadata(Metadata { network: network.into(), ..description });
     if shapes.is_empty() {
         return None;
     }

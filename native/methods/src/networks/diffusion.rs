@@ -36,14 +36,24 @@ impl Diffusion {
             0 => metadata.count("steps")?.unwrap_or(trained),
             steps => steps as usize,
         };
-        let steps = if wanted == trained { schedule.all() } else { schedule.spread(wanted)? };
+        let steps = match metadata.word("spacing", &["spread", "strided"])? {
+            _ if wanted == trained => schedule.all(),
+            Some("strided") => schedule.strided(wanted)?,
+            _ => schedule.spread(wanted)?,
+        };
         let estimate = match metadata.word("objective", &["pred_x0", "pred_noise"])? {
             Some("pred_noise") => Estimate::Noise,
             _ => Estimate::Clean,
         };
         let rule = match metadata.word("sampler", &["ddim", "ddpm"])? {
-            Some("ddpm") => Rule::Ancestral(Variance::Posterior),
-            _ => Rule::Implicit { eta: metadata.number("eta")?.unwrap_or(0.0), rederived: false },
+            Some("ddpm") => match metadata.word("variance", &["posterior", "learnt"])? {
+                Some("learnt") => Rule::Ancestral(Variance::Learnt),
+                _ => Rule::Ancestral(Variance::Posterior),
+            },
+            _ => {
+                let rederived = metadata.word("put_back", &["estimated", "rederived"])? == Some("rederived");
+                Rule::Implicit { eta: metadata.number("eta")?.unwrap_or(0.0), rederived }
+            }
         };
         Ok(Some(Diffusion { sampler: Sampler::new(schedule, steps, estimate, rule)?, seed: parameters.seed as u64 }))
     }

@@ -1,8 +1,8 @@
 //! The networks that are methods.
 //!
-//! Networks that want more than pairs and a target (a panchromatic image, say) are in the zoo but not here.
+//! Networks for other tasks are in the zoo but not here.
 
-use stfusion_core::method::{Family, MethodInfo, Promises, Reference};
+use stfusion_core::method::{ExtraImage, Family, MethodInfo, Promises, Reference};
 use stfusion_core::source::Resampling;
 use stfusion_nn::zoo;
 
@@ -29,6 +29,14 @@ struct Entry {
     readme: &'static str,
 }
 
+impl FusionNetwork {
+    /// With what its pairs may have beside their images.
+    const fn taking(mut self, extra_images: &'static [ExtraImage]) -> FusionNetwork {
+        self.info.extra_images = extra_images;
+        self
+    }
+}
+
 impl Entry {
     const fn from(self, origin: Origin) -> FusionNetwork {
         FusionNetwork {
@@ -42,8 +50,7 @@ impl Entry {
                 min_pairs: self.min_pairs,
                 max_pairs: None,
                 needs_dates: false,
-                accepts_classes: false,
-                accepts_objects: false,
+                extra_images: &[],
                 coarse_resampling: match self.coarse {
                     Coarse::Fine => Resampling::Bilinear,
                     Coarse::Blocks => Resampling::Nearest,
@@ -108,7 +115,7 @@ pub static ALL: &[FusionNetwork] = &[
         label: "MLFF-GAN",
         summary: "Adversarial network that mixes fine and coarse features at five scales where the coarse images differ",
         tags: &["multilevel feature fusion", "generative adversarial network", "GAN", "deep learning", "Landsat", "MODIS"],
-        references: &[Reference { citation: "Song, Liu, Li, Wang, Zhang, He, Chen, Liu (2022). IEEE Transactions on Geoscience and Remote Sensing", doi: "10.1109/TGRS.2022.3169916" }],
+        references: &[Reference { citation: "Song, B., Liu, P., Li, J., Wang, L., Zhang, L., He, G., Chen, L., Liu, J. (2022). MLFF-GAN: a multilevel feature fusion with GAN for spatiotemporal remote sensing images. IEEE Transactions on Geoscience and Remote Sensing 60", doi: "10.1109/TGRS.2022.3169916" }],
         min_pairs: 1,
         coarse: Coarse::Fine,
         readme: include_str!("mlff_gan.md"),
@@ -119,7 +126,7 @@ pub static ALL: &[FusionNetwork] = &[
         label: "ECPW-STFN",
         summary: "Wavelet parts of the fine image and of its difference to the coarse target, joined and refined",
         tags: &["wavelet", "deep learning", "CNN", "channel attention", "Landsat", "MODIS"],
-        references: &[Reference { citation: "Zhang, Li, Tan, Li (2024). ISPRS Journal of Photogrammetry and Remote Sensing", doi: "10.1016/j.isprsjprs.2024.04.016" }],
+        references: &[Reference { citation: "Zhang, X., Li, S., Tan, Z., Li, X. (2024). Enhanced wavelet based spatiotemporal fusion networks using cross-paired remote sensing images. ISPRS Journal of Photogrammetry and Remote Sensing 211", doi: "10.1016/j.isprsjprs.2024.04.016" }],
         min_pairs: 1,
         coarse: Coarse::Fine,
         readme: include_str!("ecpw_stfn.md"),
@@ -130,7 +137,7 @@ pub static ALL: &[FusionNetwork] = &[
         label: "RSFN",
         summary: "Two fine images, each weighted by attention maps where it suits the coarse target, decoded with it",
         tags: &["attention", "generative adversarial network", "GAN", "deep learning", "Landsat", "MODIS"],
-        references: &[Reference { citation: "Tan, Gao, Yuan, Jiang, Duan (2022). IEEE Transactions on Geoscience and Remote Sensing", doi: "10.1109/TGRS.2022.3145086" }],
+        references: &[Reference { citation: "Tan, Z., Gao, M., Yuan, J., Jiang, L., Duan, H. (2022). A robust model for MODIS and Landsat image fusion considering input noise. IEEE Transactions on Geoscience and Remote Sensing 60", doi: "10.1109/TGRS.2022.3145086" }],
         min_pairs: 2,
         coarse: Coarse::Fine,
         readme: include_str!("rsfn.md"),
@@ -163,7 +170,7 @@ pub static ALL: &[FusionNetwork] = &[
         label: "StfMLP",
         summary: "Perceptrons over bands and pixels at four scales predict the fine change from both sides in time",
         tags: &["multilayer perceptron", "MLP", "deep learning", "Landsat", "MODIS", "time series"],
-        references: &[Reference { citation: "Chen, Lu, Di, Li, Emam, Jing (2023). IEEE Geoscience and Remote Sensing Letters", doi: "10.1109/LGRS.2022.3230720" }],
+        references: &[Reference { citation: "Chen, G., Lu, H., Di, D., Li, L., Emam, M., Jing, W. (2023). StfMLP: spatiotemporal fusion multilayer perceptron for remote-sensing images. IEEE Geoscience and Remote Sensing Letters 20", doi: "10.1109/LGRS.2022.3230720" }],
         min_pairs: 2,
         coarse: Coarse::Fine,
         readme: include_str!("stfmlp.md"),
@@ -174,7 +181,7 @@ pub static ALL: &[FusionNetwork] = &[
         label: "OPGAN",
         summary: "Three residual branches for the change, the sensor difference and the fine image; one pair",
         tags: &["generative adversarial network", "GAN", "one pair", "deep learning", "Landsat", "MODIS", "residual network"],
-        references: &[Reference { citation: "Song, Zhang, Zhang (2020). IEEE International Geoscience and Remote Sensing Symposium (IGARSS)", doi: "10.1109/IGARSS39084.2020.9324101" }],
+        references: &[Reference { citation: "Song, Y., Zhang, H., Zhang, L. (2020). Remote sensing image spatio-temporal fusion via a generative adversarial network through one prior image pair. IEEE International Geoscience and Remote Sensing Symposium (IGARSS), 7009-7012", doi: "10.1109/IGARSS39084.2020.9324101" }],
         min_pairs: 1,
         coarse: Coarse::Fine,
         readme: include_str!("opgan.md"),
@@ -185,7 +192,7 @@ pub static ALL: &[FusionNetwork] = &[
         label: "STFGAN",
         summary: "Residual networks for three coarse and two fine images, coarse features enlarged by four, then merged",
         tags: &["generative adversarial network", "GAN", "super-resolution", "deep learning", "Landsat", "MODIS", "residual network"],
-        references: &[Reference { citation: "Zhang, Song, Han, Zhang (2021). IEEE Transactions on Geoscience and Remote Sensing", doi: "10.1109/TGRS.2020.3010530" }],
+        references: &[Reference { citation: "Zhang, H., Song, Y., Han, C., Zhang, L. (2021). Remote sensing image spatiotemporal fusion using a generative adversarial network. IEEE Transactions on Geoscience and Remote Sensing 59", doi: "10.1109/TGRS.2020.3010530" }],
         min_pairs: 2,
         coarse: Coarse::Blocks,
         readme: include_str!("stfgan.md"),
@@ -213,6 +220,18 @@ pub static ALL: &[FusionNetwork] = &[
         readme: include_str!("stfdiff.md"),
     }
     .from(Origin::Zoo(&zoo::stfdiff::STFDIFF)),
+    Entry {
+        id: "diffstsf",
+        label: "DiffSTSF",
+        summary: "Diffusion model that draws the target out of noise, guided by one pair and its panchromatic image",
+        tags: &["diffusion model", "DDPM", "DDIM", "generative", "deep learning", "panchromatic", "Gaofen-1", "pan-sharpening"],
+        references: &[Reference { citation: "Wei, J., Gan, L., Tang, W., Li, M., Song, Y. (2024). Diffusion models for spatio-temporal-spectral fusion of homogeneous Gaofen-1 satellite platforms. International Journal of Applied Earth Observation and Geoinformation 128, 103752", doi: "10.1016/j.jag.2024.103752" }],
+        min_pairs: 1,
+        coarse: Coarse::Fine,
+        readme: include_str!("diffstsf.md"),
+    }
+    .from(Origin::Zoo(&zoo::diffstsf::DIFFSTSF))
+    .taking(&[ExtraImage::Panchromatic]),
     Entry {
         id: "stfdcnn",
         label: "STFDCNN",
@@ -267,5 +286,6 @@ pub static ALL: &[FusionNetwork] = &[
         coarse: Coarse::Fine,
         readme: include_str!("onnx.md"),
     }
-    .from(Origin::Onnx),
+    .from(Origin::Onnx)
+    .taking(&[ExtraImage::Panchromatic]),
 ];

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ndarray::ArrayView3;
-use stfusion_core::method::{Layer, Scene, SceneInfo, TileIn};
+use ndarray::{ArrayView3, Axis};
+use stfusion_core::method::{ExtraImage, Layer, Scene, SceneInfo, TileIn};
 use stfusion_core::{Error, ErrorKind, Exec, Region, Result};
 use stfusion_nn::graph::Graph;
 use stfusion_nn::tensor::Tensor;
@@ -49,7 +49,8 @@ fn terms(role: Role) -> &'static [(f32, Role)] {
         Role::CoarsePair2 => &[(1.0, Role::CoarsePair2)],
         Role::CoarseTarget => &[(1.0, Role::CoarseTarget)],
         Role::SharpenedTarget => &[(1.0, Role::FinePair1), (1.0, Role::CoarseTarget), (-1.0, Role::CoarsePair1)],
-        Role::PanchromaticPair1 | Role::NoisyTarget | Role::Step => &[],
+        Role::PanchromaticPair1 => &[(1.0, Role::PanchromaticPair1)],
+        Role::CoarseImage | Role::NoisyTarget | Role::Step => &[],
     }
 }
 
@@ -121,13 +122,13 @@ impl Preparation {
     pub fn new(metadata: &Metadata, scene: &SceneInfo, label: &str) -> Result<Preparation> {
         let (mut feeds, mut noisy, mut step) = (Vec::new(), None, None);
         for (k, input) in metadata.inputs.iter().enumerate() {
-            if let Some(other) = input.images.iter().find(|role| zoo_name(**role).is_none()) {
+            if let Some(other) = input.images.iter().find(|role| !is_sampled(**role) && terms(**role).is_empty()) {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
                     format!("{label} takes {}, which is none of the images of a fusion job", other.id()),
                 )
                 .with_hint(
-                    "A job feeds fine_pair1, coarse_pair1, fine_pair2, coarse_pair2, coarse_target, low_pair1, low_pair2 and sharpened_target.",
+                    "A job feeds fine_pair1, coarse_pair1, fine_pair2, coarse_pair2, coarse_target, panchromatic_pair1, low_pair1, low_pair2 and sharpened_target.",
                 ));
             }
             let alone = match input.images[..] {
@@ -154,10 +155,19 @@ impl Preparation {
             Some(CoarseGrid::Coarse { factor }) => factor,
             _ => 1,
         };
+        let pairs = pairs(scene, two, label)?;
+        let wants_pan = feeds.iter().any(|feed| feed.images.contains(&Role::PanchromaticPair1));
+        if wants_pan && !scene.pairs[pairs.0].has(ExtraImage::Panchromatic) {
+            return Err(Error::new(
+                ErrorKind::Data,
+                format!("{label} needs the panchromatic image of pair {}; the job has none", pairs.0 + 1),
+            )
+            .with_hint("Give the pair its panchromatic image (pan), on the fine grid."));
+        }
         Ok(Preparation {
             feeds,
             sampled: noisy.zip(step),
-            pairs: pairs(scene, two, label)?,
+            pairs,
             fine: metadata.scaling.fine.clone().unwrap_or_default(),
             coarse: metadata.scaling.coarse.clone().unwrap_or_default(),
             centred: metadata.scaling.centred.unwrap_or(false),
@@ -184,7 +194,7 @@ impl Preparation {
             let mut sums: Vec<(f64, u64)> = Vec::with_capacity(roles.len() * info.bands);
             for &role in &roles {
                 let terms = terms_of(role, image)?;
-                for band in 0..info.bands {
+                for band in 0..role.bands(info.bands) {
                     let values = (0..images[0].dim().1).flat_map(|row| (0..images[0].dim().2).map(move |col| (band, row, col)));
                     let known = values.map(|at| sum_at(&terms, at)).filter(|value| !value.is_nan());
                     sums.push(known.fold((0.0, 0), |(sum, count), value| (sum + self.scaled(role, band, value), count + 1)));
@@ -192,13 +202,16 @@ impl Preparation {
             }
             Ok(sums)
         })?;
-        for (k, &role) in roles.iter().enumerate() {
+        let mut first = 0;
+        for &role in &roles {
             let of_band = |band: usize| {
-                let parts = sums.iter().map(|block| block[k * info.bands + band]);
+                let parts = sums.iter().map(|block| block[first + band]);
                 let (sum, count) = parts.fold((0.0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
                 sum / (count.max(1) as f64)
             };
-            self.means.insert(role, (0..info.bands).map(of_band).collect());
+            let bands = role.bands(info.bands);
+            self.means.insert(role, (0..bands).map(of_band).collect());
+            first += bands;
         }
         Ok(self)
     }
@@ -223,7 +236,8 @@ impl Preparation {
     pub fn shapes(&self, bands: usize, (rows, cols): (usize, usize)) -> Vec<(&str, Vec<usize>)> {
         let of = |feed: &Feed| {
             let factor = self.factor_of(feed);
-            vec![1, bands * feed.images.len(), rows / factor, cols / factor]
+            let channels = feed.images.iter().map(|role| role.bands(bands)).sum();
+            vec![1, channels, rows / factor, cols / factor]
         };
         let mut all: Vec<_> = self.feeds.iter().map(|feed| (feed.name.as_str(), of(feed))).collect();
         if let Some((noisy, step)) = &self.sampled {
@@ -275,15 +289,17 @@ impl Preparation {
             Role::CoarsePair1 => Layer::Coarse(self.pairs.0),
             Role::FinePair2 => Layer::Fine(second),
             Role::CoarsePair2 => Layer::Coarse(second),
+            Role::PanchromaticPair1 => Layer::Extra(ExtraImage::Panchromatic, self.pairs.0),
             _ => Layer::Target,
         }
     }
 
-    fn image<'a>(&self, tile: &'a TileIn<'_>, role: Role) -> ArrayView3<'a, f32> {
+    fn image<'a>(&self, tile: &'a TileIn<'_>, role: Role) -> Option<ArrayView3<'a, f32>> {
         match self.layer(role) {
-            Layer::Fine(pair) => tile.pairs[pair].fine,
-            Layer::Coarse(pair) => tile.pairs[pair].coarse,
-            _ => tile.target,
+            Layer::Fine(pair) => Some(tile.pairs[pair].fine),
+            Layer::Coarse(pair) => Some(tile.pairs[pair].coarse),
+            Layer::Extra(_, pair) => tile.pairs[pair].pan.map(|pan| pan.insert_axis(Axis(0))),
+            Layer::Target => Some(tile.target),
         }
     }
 
@@ -308,15 +324,18 @@ impl Preparation {
             let (high, wide) = (rows.len() / factor, cols.len() / factor);
             let mut values = Vec::new();
             for &role in &feed.images {
-                let terms = terms_of(role, |image| Some(self.image(tile, image)))?;
-                for band in 0..bands {
+                let terms = terms_of(role, |image| self.image(tile, image))?;
+                for band in 0..role.bands(bands) {
                     let mean_of_band = self.mean(role, band);
                     let (mut sums, mut counts) = (vec![0.0f64; high * wide], vec![0u32; high * wide]);
                     for (y, &row) in from_rows.iter().enumerate() {
                         for (x, &col) in from_cols.iter().enumerate() {
                             let value = sum_at(&terms, (band, row, col));
                             if value.is_nan() {
-                                valid[band * pixels + y * cols.len() + x] = false;
+                                let at = y * cols.len() + x;
+                                // the one band of a panchromatic image counts for all
+                                let of = if role == Role::PanchromaticPair1 { 0..bands } else { band..band + 1 };
+                                of.for_each(|band| valid[band * pixels + at] = false);
                             } else {
                                 let to = y / factor * wide + x / factor;
                                 sums[to] += self.scaled(role, band, value) - mean_of_band;

@@ -16,16 +16,18 @@
 
 pub mod cases;
 mod diffusion;
+mod enlargement;
 mod entries;
 mod images;
 mod patches;
 mod program;
+pub mod rcan_fsdaf;
 mod run;
 
 use std::sync::Arc;
 
 use stfusion_core::method::{check_needs, Cost, Method, MethodInfo, Plan, Prepared, Request, Scene, SceneInfo};
-use stfusion_core::param::Values;
+use stfusion_core::param::{File, Values};
 use stfusion_core::source::Resampling;
 use stfusion_core::{params, Error, ErrorKind, Exec, Result};
 use stfusion_nn::weights::metadata::{Blend, CoarseGrid, Input, Metadata, Role};
@@ -81,11 +83,7 @@ impl Method for FusionNetwork {
         let label = self.info.label;
         check_needs(self.info(), scene)?;
         let parameters = Parameters::from_values(request.values)?;
-        let Some(file) = &parameters.weights else {
-            return Err(Error::new(ErrorKind::Parameter, format!("{label} needs weights")).with_hint(
-                "Set weights to the file of the trained network; tools/convert_weights.py makes one from a checkpoint.",
-            ));
-        };
+        let file = parameters.weights.as_ref().ok_or_else(|| needs_weights(label))?;
         let contents = file.shared()?;
         let source = self.origin.read(&contents, file.name())?;
         let mut metadata = self.metadata(&source, &parameters, scene).map_err(|e| e.at(file.name()))?;
@@ -101,19 +99,20 @@ impl Method for FusionNetwork {
             Origin::Onnx => e,
         };
         let ready = source.program(&contents, &shapes, &metadata.option_texts(), path).map_err(of_bands)?;
-        let predicted = ready.predicted(file.name(), scene.bands, size)?;
+        let predicted = ready.predicted(file.name(), scene.bands, size, diffusion.is_some())?;
         Ok(Box::new(Planned { preparation, diffusion, grid, ready, predicted, source, remark, metadata, scene: scene.clone() }))
     }
 
     fn coarse_resampling(&self, values: &Values) -> Resampling {
         // what is wrong with the weights is told by the plan
-        let described = || -> Option<Metadata> {
+        let metadata = || -> Option<Metadata> {
             let parameters = Parameters::from_values(values).ok()?;
             let file = parameters.weights.as_ref()?;
             let source = self.origin.read(&file.shared().ok()?, file.name()).ok()?;
-            self.described(&source, &parameters, None).ok()
+            let metadata = described(self.origin, self.info.label, &source, parameters.description.as_ref()).ok()?;
+            Some(metadata.with_references(source.references()).completed())
         };
-        match described().and_then(|metadata| metadata.coarse) {
+        match metadata().and_then(|metadata| metadata.coarse) {
             Some(CoarseGrid::Fine { resampling }) => resampling,
             Some(CoarseGrid::Coarse { .. }) => Resampling::Nearest,
             None => self.info.coarse_resampling,
@@ -122,35 +121,11 @@ impl Method for FusionNetwork {
 }
 
 impl FusionNetwork {
-    /// What is known about the preparation of images: what the user says, then the file, then what was published. `pairs`: how many to use where
-    /// weights take one or more.
-    fn described(&self, source: &Source, parameters: &Parameters, pairs: Option<usize>) -> Result<Metadata> {
-        let mut metadata = source.metadata().cloned().unwrap_or_default();
-        if let Some(file) = &parameters.description {
-            let text = std::str::from_utf8(file.contents()?)
-                .map_err(|e| Error::new(ErrorKind::Data, format!("it is not UTF-8: {e}")).at(file.name()))?;
-            metadata = Metadata::from_json(text).map_err(|e| e.at(file.name()))?.over(&metadata);
-        }
-        match self.origin {
-            Origin::Zoo(network) => {
-                let own = network.id_in_files();
-                if !metadata.network.is_empty() && metadata.network != own {
-                    return Err(Error::new(
-                        ErrorKind::Data,
-                        format!("these are weights of {}, not of {}", metadata.network, self.info.label),
-                    )
-                    .with_hint(format!("Choose the method {}, or other weights.", metadata.network)));
-                }
-                metadata.network = own;
-            }
-            Origin::Onnx => {}
-        }
-        Ok(metadata.with_references(source.references().or(pairs)).completed())
-    }
-
-    /// The same for a scene, with inputs that fit it.
+    /// What is known about the preparation of images: what the user says, then the file, then what was published.
     fn metadata(&self, source: &Source, parameters: &Parameters, scene: &SceneInfo) -> Result<Metadata> {
-        let metadata = self.described(source, parameters, (scene.pairs.len() > 1).then_some(2))?;
+        let pairs = source.references().or_else(|| (scene.pairs.len() > 1).then_some(2));
+        let metadata = described(self.origin, self.info.label, source, parameters.description.as_ref())?;
+        let metadata = metadata.with_references(pairs).completed();
         if !metadata.bands.is_empty() && metadata.bands.len() != scene.bands {
             return Err(Error::new(
                 ErrorKind::Data,
@@ -196,6 +171,30 @@ impl FusionNetwork {
         }
         Ok(metadata)
     }
+}
+
+fn needs_weights(label: &str) -> Error {
+    Error::new(ErrorKind::Parameter, format!("{label} needs weights"))
+        .with_hint("Set weights to the file of the trained network; tools/convert_weights.py makes one from a checkpoint.")
+}
+
+/// What the user says about the preparation of images, then what the file says.
+fn described(origin: Origin, label: &str, source: &Source, description: Option<&File>) -> Result<Metadata> {
+    let mut metadata = source.metadata().cloned().unwrap_or_default();
+    if let Some(file) = description {
+        let text = std::str::from_utf8(file.contents()?)
+            .map_err(|e| Error::new(ErrorKind::Data, format!("it is not UTF-8: {e}")).at(file.name()))?;
+        metadata = Metadata::from_json(text).map_err(|e| e.at(file.name()))?.over(&metadata);
+    }
+    if let Origin::Zoo(network) = origin {
+        let own = network.id_in_files();
+        if !metadata.network.is_empty() && metadata.network != own {
+            return Err(Error::new(ErrorKind::Data, format!("these are weights of {}, not of {label}", metadata.network))
+                .with_hint(format!("Choose the method {}, or other weights.", metadata.network)));
+        }
+        metadata.network = own;
+    }
+    Ok(metadata)
 }
 
 /// Patches over the scene.

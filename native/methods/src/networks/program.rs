@@ -121,6 +121,14 @@ impl Source {
         2 * self.bytes
     }
 
+    /// The shape of a tensor of this name.
+    pub fn shape_of(&self, tensor: &str) -> Option<&[usize]> {
+        match &self.kind {
+            Kind::Zoo(_, weights) => weights.get(tensor).map(|weight| weight.tensor.shape()),
+            Kind::Onnx(_) => None,
+        }
+    }
+
     /// Names of the inputs, where the file gives them.
     pub fn input_names(&self) -> Option<Vec<String>> {
         match &self.kind {
@@ -178,7 +186,11 @@ impl Source {
         Ok(ready)
     }
 
-    fn graph(&self, shapes: &[(&str, Vec<usize>)], options: &BTreeMap<String, String>) -> Result<Graph> {
+    /// The graph for inputs of these names and shapes.
+    ///
+    /// # Errors
+    /// As [`Source::program`].
+    pub fn graph(&self, shapes: &[(&str, Vec<usize>)], options: &BTreeMap<String, String>) -> Result<Graph> {
         match &self.kind {
             Kind::Zoo(network, weights) => network.graph(weights.as_ref(), shapes, options),
             Kind::Onnx(model) => {
@@ -203,16 +215,17 @@ impl Ready {
         self.program.arena_bytes() + self.program.scratch_bytes() + ports.map(|port| graph.ty(port.value).bytes()).sum::<usize>()
     }
 
-    /// What of a patch of `size` rows and columns is predicted.
+    /// What of a patch of `size` rows and columns is predicted. The estimate of a `sampled` network, one of diffusion, may have as many
+    /// further bands, which tell of the variance.
     ///
     /// # Errors
     /// [`ErrorKind::Data`] naming both shapes when there is not one value for each band and pixel of the patch, nor one for each band.
-    pub fn predicted(&self, label: &str, bands: usize, (rows, cols): (usize, usize)) -> Result<Predicted> {
+    pub fn predicted(&self, label: &str, bands: usize, (rows, cols): (usize, usize), sampled: bool) -> Result<Predicted> {
         let (got, expected) = (self.output_shape(), [1, bands, rows, cols]);
-        if got == expected {
+        if got == expected || sampled && got == [1, 2 * bands, rows, cols] {
             return Ok(Predicted::Patch);
         }
-        if got == [1, bands, 1, 1] || got == [1, bands] {
+        if !sampled && (got == [1, bands, 1, 1] || got == [1, bands]) {
             return Ok(Predicted::Pixel);
         }
         Err(Error::new(ErrorKind::Data, format!("{label} yields an image of shape {got:?}; expected {expected:?}")).with_hint(

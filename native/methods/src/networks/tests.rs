@@ -5,7 +5,8 @@ use stfusion_core::method::{Method, PairTile, TileIn};
 use stfusion_core::param::Values;
 use stfusion_core::{Cancel, ErrorKind, Region};
 use stfusion_nn::cpu::Program;
-use stfusion_nn::weights::metadata::{CoarseGrid, PerBand, Tile, ValueRange};
+use stfusion_nn::sampler::{Estimate, Rule, Sampler, Schedule, SeededNoise, Variance};
+use stfusion_nn::weights::metadata::{Choice, CoarseGrid, PerBand, Tile, ValueRange};
 use stfusion_nn::{Tensor, Weights};
 
 use super::*;
@@ -288,6 +289,74 @@ fn images_are_less_their_means_over_the_scene_and_the_prediction_is_not() {
     }
 }
 
+/// What a diffusion network makes of a scene of one patch, without this module.
+fn sampled_by_hand(contents: &[u8], problem: &Problem, seed: u64, rule: Rule) -> Vec<f32> {
+    let schedule = Schedule::cosine(1000).unwrap();
+    let steps = schedule.strided(2).unwrap();
+    let sampler = Sampler::new(schedule, steps, Estimate::Noise, rule).unwrap();
+    let pair = &problem.pairs[0];
+    let pan = pair.pan.clone().unwrap().insert_axis(ndarray::Axis(0));
+    let weights = Weights::from_bytes(contents, "test").unwrap();
+    let images = [("pan_t1", &pan), ("fine_t1", &pair.fine), ("coarse_t2", &problem.target)];
+    let shape = |image: &Array3<f32>| vec![1, image.dim().0, 16, 16];
+    let mut shapes: Vec<_> = images.iter().map(|(name, image)| (*name, shape(image))).collect();
+    shapes.extend([("noisy", shape(&pair.fine)), ("time", vec![1])]);
+    let graph = stfusion_nn::zoo::network("diffstsf").unwrap().graph(&weights, &shapes, &BTreeMap::new()).unwrap();
+    let program = Program::compile(&graph, Path::Baseline).unwrap();
+    let of_image = |image: &Array3<f32>| Tensor::from_f32(&shape(image), image.iter().copied().collect()).unwrap();
+    let noise = SeededNoise { seed, row: 0, column: 0 };
+    let network = |x: &Tensor, step: usize| {
+        let time = Tensor::from_f32(&[1], vec![step as f32])?;
+        let input = |name: &str| match name {
+            "noisy" => x.clone(),
+            "time" => time.clone(),
+            image => of_image(images.iter().find(|(own, _)| *own == image).unwrap().1),
+        };
+        let inputs: Vec<_> = graph.inputs().iter().map(|port| input(&port.name)).collect();
+        Ok(program.run(&inputs, &Cancel::new())?.remove(0))
+    };
+    sampler.image(&shape(&pair.fine), &noise, network).unwrap().f32s().unwrap().to_vec()
+}
+
+#[test]
+fn a_diffusion_network_is_fed_the_panchromatic_image_at_every_step() {
+    let problem = Problem::fields(2, 16, 16, 4, &[-16], 5).with_pan();
+    let contents = super::cases::weights("diffstsf").unwrap();
+    let of = |settings: &[(&str, &str)]| predicted("diffstsf", &values("diffstsf", contents.clone(), settings), &problem);
+    let image = of(&[("seed", "7")]);
+    near(&image, &sampled_by_hand(&contents, &problem, 7, Rule::Ancestral(Variance::Learnt)), 1e-4);
+    assert!(image.iter().all(|v| (-1.0..=1.0).contains(v)));
+    assert_eq!(image, of(&[("seed", "7")]));
+    assert_ne!(image, of(&[("seed", "8")]));
+    assert_ne!(image, of(&[("seed", "7"), ("steps", "4")]));
+
+    let mut description = super::cases::description();
+    for (name, word) in [("sampler", "ddim"), ("put_back", "rederived")] {
+        description.options.insert(name.into(), Choice::Word(word.into()));
+    }
+    description.options.insert("steps".into(), Choice::Count(2));
+    let contents = described("diffstsf", description);
+    let implicit = predicted("diffstsf", &values("diffstsf", contents.clone(), &[]), &problem);
+    near(&implicit, &sampled_by_hand(&contents, &problem, 0, Rule::Implicit { eta: 0.0, rederived: true }), 1e-4);
+}
+
+#[test]
+fn a_panchromatic_image_is_asked_for_and_its_gaps_count_in_every_band() {
+    let mut problem = Problem::fields(2, 16, 16, 4, &[-16], 5);
+    let all = values("diffstsf", super::cases::weights("diffstsf").unwrap(), &[]);
+    let error = refused("diffstsf", &all, &problem);
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert_eq!(error.message(), "DiffSTSF needs the panchromatic image of pair 1; the job has none");
+    problem = problem.with_pan();
+    problem.pairs[0].pan.as_mut().unwrap()[(3, 4)] = f32::NAN;
+    for ((_, row, col), value) in predicted("diffstsf", &all, &problem).indexed_iter() {
+        assert_eq!(value.is_nan(), (row, col) == (3, 4));
+    }
+    let error =
+        refused("diffstsf", &values("diffstsf", super::cases::weights("diffstsf").unwrap(), &[("steps", "999")]), &problem);
+    assert!(error.message().contains("cannot be cut to 999 at a whole distance"), "{error}");
+}
+
 #[test]
 fn a_first_estimate_is_the_fine_image_and_the_coarse_change() {
     let problem = Problem::fields(2, 16, 16, 4, &[-16], 5);
@@ -303,6 +372,7 @@ fn a_first_estimate_is_the_fine_image_and_the_coarse_change() {
             coarse: pair.coarse.view(),
             classes: None,
             objects: None,
+            pan: None,
             gap_days: None,
         }],
         target: problem.target.view(),

@@ -8,21 +8,27 @@ use crate::cases::Problem;
 /// millionth only.
 pub const TOLERANCE: f64 = 2e-5;
 
-/// Settings (id, text) that reach every rule, for scenes of some coarse pixels.
+/// Settings that suit scenes of some coarse pixels, and more after them.
+macro_rules! small {
+    ($($id:literal: $text:literal),*) => {
+        &[
+            ("window", "3"), ("similar_window", "7"), ("similar_pixels", "6"), ("residual_pixels", "20"),
+            ("segment_size", "4"), ("classes", "4"), $(($id, $text)),*
+        ]
+    };
+}
+
+/// Settings (id, text) that reach every rule, for scenes of some coarse pixels; of two with the same id the last counts.
 pub const SETTINGS: &[(&str, &[(&str, &str)])] = &[
-    ("defaults in small windows", &[]),
-    ("clipped windows", &[("border", "clip"), ("window", "5")]),
-    (
-        "authors' program",
-        &[("residual", "level"), ("distance_weight", "program"), ("lower_limit", "0.05"), ("upper_limit", "0.3")],
-    ),
-    ("all pixels of an object", &[("residual_pixels", "100"), ("similar_pixels", "1")]),
-    ("the best pixel of an object", &[("residual_pixels", "0"), ("similar_pixels", "49"), ("window", "1")]),
+    ("defaults in small windows", small!()),
+    ("clipped windows", small!("border": "clip", "window": "5")),
+    ("authors' program", small!("residual": "level", "distance_weight": "program", "lower_limit": "0.05", "upper_limit": "0.3")),
+    ("all pixels of an object", small!("residual_pixels": "100", "similar_pixels": "1")),
+    ("the best pixel of an object", small!("residual_pixels": "0", "similar_pixels": "49", "window": "1")),
 ];
 
-/// Settings that keep small scenes fast, under those of [`SETTINGS`].
-pub const SMALL: &[(&str, &str)] =
-    &[("window", "3"), ("similar_window", "7"), ("similar_pixels", "6"), ("residual_pixels", "20")];
+/// The settings for small scenes alone.
+pub const SMALL: &[(&str, &str)] = SETTINGS[0].1;
 
 /// A problem with one pair, of `scale` fine pixels per coarse-pixel side, with object map and class map: patches of which some are
 /// scattered, some have no number, and one has no class.

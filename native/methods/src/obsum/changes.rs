@@ -27,6 +27,11 @@ impl ObjectValues {
         ObjectValues { bands, values: vec![value; objects * bands] }
     }
 
+    /// The values of all objects, band by band of each.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
     /// The values of one object.
     pub fn of(&self, object: u32) -> &[f64] {
         &self.values[object as usize * self.bands..][..self.bands]

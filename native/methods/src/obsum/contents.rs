@@ -1,6 +1,6 @@
 //! Which objects lie in which coarse pixel, and the class of every object (step 1).
 
-use stfusion_core::method::{Layer, Scene};
+use stfusion_core::method::{ExtraImage, Layer, Scene};
 use stfusion_core::{Exec, Result};
 
 use crate::blocks::classes::{Classes, NO_CLASS};
@@ -45,7 +45,7 @@ impl Contents {
         exec: &Exec<'_>,
     ) -> Result<Contents> {
         let mut layers = vec![Layer::Fine(pair), objects.layer()];
-        layers.extend(scene.info().pairs[pair].has_classes.then_some(Layer::Classes(pair)));
+        layers.extend(scene.info().pairs[pair].has(ExtraImage::Classes).then_some(Layer::Extra(ExtraImage::Classes, pair)));
         let mut of_cells: Vec<Vec<Part>> = vec![Vec::new(); grid.cells()];
         let mut of_classes: Vec<(u64, u32)> = Vec::new();
         for wave in grid.blocks().chunks(WAVE) {

@@ -7,6 +7,7 @@ use stfusion_core::{Error, Exec, Region, Result};
 use super::changes::ObjectValues;
 use crate::blocks::border::Border;
 use crate::blocks::box_sums::{add_valid_counts, RimmedPlane};
+use crate::blocks::coarse_grid::CoarseGrid;
 use crate::blocks::cubic_spline::CubicSpline;
 use crate::blocks::nearest::{weighted_means, Plane, Planes, Sample, Search};
 use crate::blocks::objects::{Objects, NO_OBJECT};
@@ -34,6 +35,8 @@ pub struct Job {
     pub border: Border,
     /// Predictions stay within.
     pub limits: (f32, f32),
+    /// The coarse pixels.
+    pub grid: CoarseGrid,
     /// Rows and columns of the scene.
     pub scene: (usize, usize),
 }
@@ -126,17 +129,17 @@ fn labels(job: &Job, tile: &TileIn<'_>) -> Array2<u32> {
 }
 
 /// Rows and columns of a tile with those that the window of similar pixels sees beyond the scene's border.
-struct Around {
+pub(super) struct Around {
     /// Rows of what is given, in order; mirrored ones come twice.
-    rows: Vec<usize>,
-    cols: Vec<usize>,
+    pub(super) rows: Vec<usize>,
+    pub(super) cols: Vec<usize>,
     /// Place of the first row to compute among them.
-    row: usize,
-    col: usize,
+    pub(super) row: usize,
+    pub(super) col: usize,
 }
 
 impl Around {
-    fn new(job: &Job, tile: &TileIn<'_>) -> Self {
+    pub(super) fn new(job: &Job, tile: &TileIn<'_>) -> Self {
         let half = job.search.window().half();
         let along = |first: usize, count: usize, origin: usize, all: usize| -> Vec<usize> {
             job.border.places(first as i64 - half as i64, count + 2 * half, all).map(|place| place - origin).collect()

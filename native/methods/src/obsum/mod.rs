@@ -19,13 +19,15 @@ pub mod cases;
 pub mod changes;
 pub mod contents;
 pub mod cpu;
+pub mod cuda;
 pub mod parameters;
 pub mod reference;
 pub mod residuals;
 
 use ndarray::Array3;
 use stfusion_core::method::{
-    check_needs, Cost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
+    check_needs, Cost, DeviceCost, ExtraImage, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request,
+    Scene, SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
@@ -67,8 +69,7 @@ static INFO: MethodInfo = MethodInfo {
     min_pairs: 1,
     max_pairs: None,
     needs_dates: false,
-    accepts_classes: true,
-    accepts_objects: true,
+    extra_images: &[ExtraImage::Classes, ExtraImage::Objects],
     coarse_resampling: Resampling::Nearest,
     promises: Promises { keeps_unchanged: true, trained_elsewhere: false, bands_apart: false },
     parameters: Parameters::SPECS,
@@ -101,7 +102,7 @@ impl Method for Obsum {
         let grid = CoarseGrid::of_scene(request.scene, parameters.scale, INFO.label)?;
         let classification = classification(&parameters);
         let pair = pair_order::nearest_first(request.scene)[0];
-        if !request.scene.pairs[pair].has_classes {
+        if !request.scene.pairs[pair].has(ExtraImage::Classes) {
             classification.check(request.scene, &grid)?;
         }
         Ok(Box::new(Planned { parameters, scene: request.scene.clone(), grid, pair }))
@@ -149,6 +150,16 @@ impl Planned {
         Search::new(window, self.parameters.similar_pixels as usize, Norm::Absolute, path)
     }
 
+    /// Most objects that there may be, and the bytes that finding them takes for each.
+    fn objects(&self) -> (usize, usize) {
+        if self.scene.pairs[self.pair].has(ExtraImage::Objects) {
+            (most_objects(&self.scene), 0)
+        } else {
+            let segments = slic(&self.parameters).segments(self.scene.rows, self.scene.cols);
+            (segments, Slic::bytes_per_segment(self.scene.bands))
+        }
+    }
+
     /// Coarse images of the pair and of the target, and what residuals are counted from, (band, cell row, cell col).
     fn coarse_images(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<[Array3<f64>; 2]> {
         let base = match self.parameters.residual {
@@ -170,11 +181,7 @@ impl Planned {
 impl Plan for Planned {
     fn cost(&self) -> Cost {
         let (bands, pixels) = (self.scene.bands, self.scene.rows * self.scene.cols);
-        let (objects, of_object) = if self.scene.pairs[self.pair].has_objects {
-            (most_objects(&self.scene), 0)
-        } else {
-            (slic(&self.parameters).segments(self.scene.rows, self.scene.cols), Slic::bytes_per_segment(bands))
-        };
+        let (objects, of_object) = self.objects();
         let search = self.search(Path::widest());
         let of_object = of_object + contents::BYTES_PER_OBJECT + 5 * bands * size_of::<f64>() + 16;
         let of_cell = 8 * bands * size_of::<f64>() + 64;
@@ -185,6 +192,11 @@ impl Plan for Planned {
             fixed_bytes: search.bytes(bands),
             prepared_bytes: objects * of_object + self.grid.cells() * of_cell + of_indices as usize,
         }
+    }
+
+    fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
+        let (most, half) = (self.parameters.similar_pixels as usize, self.parameters.similar_window as usize / 2);
+        Ok(cuda::cost(self.scene.bands, most, half, self.objects().0, self.grid.cells()))
     }
 
     fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
@@ -233,9 +245,10 @@ impl Plan for Planned {
             similar: parameters.similar_pixels as usize,
             border: parameters.border,
             limits: limits(parameters),
+            grid: *grid,
             scene: (self.scene.rows, self.scene.cols),
         };
-        Ok(Box::new(Told { job, derived, run: cpu::run, on_device: None }))
+        Ok(Box::new(Told { job, derived, run: cpu::run, on_device: Some(cuda::on_device) }))
     }
 }
 
@@ -265,8 +278,7 @@ mod tests {
     use crate::cases::{self as shared, Problem};
 
     fn values(settings: &[(&str, &str)]) -> Values {
-        let under = cases::SMALL.iter().filter(|(id, _)| settings.iter().all(|(other, _)| other != id));
-        shared::values_of(&Obsum, &under.chain(settings).copied().collect::<Vec<_>>()).unwrap()
+        shared::values_of(&Obsum, &[cases::SMALL, settings].concat()).unwrap()
     }
 
     /// Whole numbers of a map counted through.

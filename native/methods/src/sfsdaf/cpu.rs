@@ -10,7 +10,7 @@ use crate::blocks::homogeneity::homogeneity;
 use crate::blocks::nearest::{weighted_means, Plane, Planes, Sample, Search};
 use crate::blocks::pair_weights::{predict_combined, PairJob};
 use crate::blocks::residual_weights::ResidualWeights;
-use crate::blocks::similar_changes::{inside, Changes, PairFacts, Place, SimilarChanges};
+use crate::blocks::similar_changes::{inside, Changes, PairFacts, SimilarChanges};
 use crate::blocks::spatial_prediction::{Spatial, SpatialWork};
 
 /// Everything that does not depend on the tile.
@@ -31,6 +31,13 @@ pub struct Job {
     pub similar: SimilarChanges,
 }
 
+impl Job {
+    /// Weight of the distance at every position of the window of similar fractions.
+    pub fn fraction_nearness(&self) -> Vec<f32> {
+        self.fraction_search.window().table(|distance| (1.0 / (1.0 + distance / self.half_weight_px)) as f32)
+    }
+}
+
 /// Working memory of a tile beside that of averaging, in bytes for each of its pixels.
 pub fn bytes_per_px(bands: usize, classes: usize) -> usize {
     // fractions and their changes; changes of values; labels and homogeneity
@@ -42,16 +49,8 @@ pub fn bytes_per_px(bands: usize, classes: usize) -> usize {
 /// # Errors
 /// [`stfusion_core::ErrorKind::Cancelled`].
 pub fn run(job: &Job, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
-    run_at(job, tile, out, exec, &mut Place::Cpu)
-}
-
-/// Computes one tile, averaging over similar pixels at `place`.
-///
-/// # Errors
-/// [`stfusion_core::ErrorKind::Cancelled`], and those of the device.
-pub fn run_at(job: &Job, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>, place: &mut Place<'_>) -> Result<()> {
     predict_combined(&job.pairs, job.similar.grid.scale, tile, out, |model, pair, out| {
-        predict(job, model, (tile, pair), (out, place), exec)
+        predict(job, model, (tile, pair), out, exec)
     })
 }
 
@@ -60,7 +59,7 @@ fn predict(
     job: &Job,
     model: &PairModel,
     (tile, pair): (&TileIn<'_>, &PairTile<'_>),
-    to: (&mut TileOut<'_>, &mut Place<'_>),
+    out: &mut TileOut<'_>,
     exec: &Exec<'_>,
 ) -> Result<()> {
     let (bands, rows, cols) = pair.fine.dim();
@@ -105,7 +104,7 @@ fn predict(
     let facts = PairFacts { coarse_changes: &model.coarse_changes, tolerances: None };
     let trouble =
         |band: usize, label: u16, _| model.troubles[band].get(usize::from(label)).copied().unwrap_or(Fallback::ClassAbsent);
-    job.similar.predict(facts, (tile, pair), (&Changes::new(values), labels.view()), trouble, to, exec)
+    job.similar.predict(facts, (tile, pair), (&Changes::new(values), labels.view()), trouble, out, exec)
 }
 
 /// Temporal prediction minus fine value of the pixels `needed` (of the scene), (band, row, col); `NaN` where a band is invalid.
@@ -130,7 +129,7 @@ fn temporal_changes(
         required: Vec::new(),
     };
     let window = job.fraction_search.window();
-    let nearness = window.table(|distance| (1.0 / (1.0 + distance / job.half_weight_px)) as f32);
+    let nearness = job.fraction_nearness();
     let steps = window.steps(around.cols);
     let classes = fraction_planes.len();
     let mut means = vec![0.0f32; classes];

@@ -58,8 +58,7 @@ static INFO: MethodInfo = MethodInfo {
     min_pairs: 1,
     max_pairs: None,
     needs_dates: false,
-    accepts_classes: false,
-    accepts_objects: false,
+    extra_images: &[],
     coarse_resampling: Resampling::Nearest,
     promises: Promises { keeps_unchanged: true, trained_elsewhere: false, bands_apart: false },
     parameters: Parameters::SPECS,
@@ -137,7 +136,21 @@ impl Plan for Planned {
     }
 
     fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
-        Ok(similar_changes::device_cost(self.scene.bands, self.parameters.similar_pixels as usize, self.half))
+        let (bands, pairs) = (self.scene.bands, self.parameters.pairs.used(&self.scene).len());
+        let (most, classes, scale) = (self.parameters.similar_pixels as usize, self.parameters.classes as usize, self.grid.scale);
+        let cost = similar_changes::cuda::device_cost(bands, most, self.half, pairs > 1);
+        Ok(DeviceCost {
+            bytes_per_px: cost.bytes_per_px
+                + cuda::bytes_per_px(bands, classes, most)
+                + spatial_prediction::cuda::bytes_per_px(scale),
+            fixed_bytes: cost.fixed_bytes + spatial_prediction::cuda::fixed_bytes(bands),
+            // coarse changes, weights and changes of fractions of each pair, and the target; classes; the window of similar fractions
+            prepared_bytes: cost.prepared_bytes
+                + 4 * self.grid.cells() * (pairs * (2 * bands + classes) + bands)
+                + 8 * pairs * classes * bands * (bands + 4)
+                + 16 * (2 * self.inner_half() + 1).pow(2)
+                + spatial_prediction::bytes(self.parameters.spatial_prediction, scale),
+        })
     }
 
     fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {

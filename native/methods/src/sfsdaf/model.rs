@@ -84,7 +84,7 @@ impl PairModel {
         Ok(PairModel {
             class_values: fine_values(&sample, &soft, parameters.fine_pixels as usize),
             soft,
-            hard: Classes::Model(Box::new(hard)),
+            hard: Classes::Model(hard),
             class_changes,
             troubles,
             fraction_changes: Spatial::new(SpatialPrediction::Cubic, grid, &changes, exec.cancel)?,

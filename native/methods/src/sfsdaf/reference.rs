@@ -55,7 +55,7 @@ fn of_pair(
     let soft = SoftClasses::of_sample(&sample, &hard);
     let f1 = fine_fractions(&soft, images.fine.view(), &cancel)?;
     let count = soft.count();
-    let labels = Classes::Model(Box::new(hard)).labels(images.fine.view(), None)?;
+    let labels = Classes::Model(hard).labels(images.fine.view(), None)?;
 
     // steps 2 to 4: fractions of cells, class changes, fraction changes
     let fractions = cell_fractions(scene, grid, pair, &soft, &exec)?;

@@ -2,7 +2,6 @@
 //! the more of the class it holds.
 
 use crate::blocks::class_means::ClassMeans;
-use crate::blocks::classes::Classifier;
 use crate::blocks::pixel_sample::PixelSample;
 
 /// Part of a band's variance over the whole sample that is added to its variance in every class: a class of few or equal pixels
@@ -23,6 +22,19 @@ pub struct SoftClasses {
     means: Vec<f64>,
     /// The inverses of the Cholesky factors of the covariances (lower triangles, row by row), class by class.
     whitening: Vec<Vec<f64>>,
+}
+
+/// What kernels find fractions with.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// Bands of a pixel.
+    pub bands: usize,
+    /// The unit of the means.
+    pub unit: f64,
+    /// Means of the classes, class by class, in units.
+    pub means: &'a [f64],
+    /// The inverses of the Cholesky factors of the covariances (lower triangles, row by row), class by class.
+    pub whitening: &'a [Vec<f64>],
 }
 
 impl SoftClasses {
@@ -69,6 +81,11 @@ impl SoftClasses {
     /// Number of classes.
     pub fn count(&self) -> usize {
         self.whitening.len()
+    }
+
+    /// What kernels find fractions with.
+    pub fn parts(&self) -> Parts<'_> {
+        Parts { bands: self.bands, unit: self.unit, means: &self.means, whitening: &self.whitening }
     }
 
     /// Squared Mahalanobis distance of a pixel from the mean of a class.

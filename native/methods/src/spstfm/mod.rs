@@ -15,6 +15,7 @@
 
 pub mod cases;
 pub mod cpu;
+pub mod cuda;
 pub mod dictionary;
 pub mod differences;
 pub mod file;
@@ -29,9 +30,10 @@ mod vectors;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
+use stfusion_core::device::Queue;
 use stfusion_core::method::{
-    check_needs, Artefact, Cost, Family, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene, SceneInfo,
-    TileIn, TileOut,
+    check_needs, Artefact, Cost, DeviceCost, DeviceTiles, Family, Method, MethodInfo, Plan, Prepared, Promises, Reference,
+    Request, Scene, SceneInfo, TileIn, TileOut,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
@@ -76,8 +78,7 @@ static INFO: MethodInfo = MethodInfo {
     min_pairs: 2,
     max_pairs: None,
     needs_dates: false,
-    accepts_classes: false,
-    accepts_objects: false,
+    extra_images: &[],
     coarse_resampling: Resampling::Bilinear,
     promises: Promises { keeps_unchanged: true, trained_elsewhere: false, bands_apart: true },
     parameters: Parameters::SPECS,
@@ -228,6 +229,17 @@ impl Plan for Planned {
             // while it learns it holds the samples of every band, and what the codes leave of them
             prepared_bytes: self.scene.bands * (dictionary + 2 * samples),
         }
+    }
+
+    fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
+        let p = &self.parameters;
+        let given = self.given.iter().flatten().flatten().map(|band| band.pair.atoms()).max();
+        Ok(cuda::cost(cuda::Size {
+            bands: self.scene.bands,
+            patch: p.patch as usize,
+            stride: (p.patch - p.overlap) as usize,
+            atoms: given.unwrap_or(0).max(p.dictionary_size as usize),
+        }))
     }
 
     fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {
@@ -433,6 +445,10 @@ impl Prepared for Ready {
 
     fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
         cpu::run(&self.job, tile, out, exec)
+    }
+
+    fn on_device<'a>(&'a self, queue: &mut dyn Queue) -> Result<Box<dyn DeviceTiles + 'a>> {
+        cuda::on_device(&self.job, queue)
     }
 }
 

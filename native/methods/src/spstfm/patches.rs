@@ -29,6 +29,16 @@ impl Axis {
         Axis { length, patch, stride, lead, count }
     }
 
+    /// Pixels of the scene.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Pixels from a patch to the next.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// First pixel of patch `index`, which may lie before the scene.
     pub fn start(&self, index: usize) -> isize {
         (index * self.stride) as isize - self.lead as isize

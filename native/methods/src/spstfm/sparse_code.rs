@@ -64,6 +64,16 @@ impl Codebook {
         (atoms * pixels + atoms * atoms) * size_of::<f64>()
     }
 
+    /// Value of every atom at a pixel, one pixel after the other.
+    pub fn rows(&self) -> &[f64] {
+        &self.rows
+    }
+
+    /// Products of all atoms with all atoms, row by row.
+    pub fn gram(&self) -> &[f64] {
+        &self.gram
+    }
+
     fn gram_row(&self, atom: usize) -> &[f64] {
         &self.gram[atom * self.atoms..(atom + 1) * self.atoms]
     }
@@ -109,6 +119,8 @@ pub struct Coder {
     sign: Vec<f64>,
     coefficient: Vec<f64>,
     direction: Vec<f64>,
+    /// What solves `L x = sign` for the factor L: it grows with L.
+    forward: Vec<f64>,
     /// Lower triangle of the Cholesky factor of D_Sᵀ D_S, row by row, `pixels` apart.
     factor: Vec<f64>,
     tau: f64,
@@ -128,6 +140,7 @@ impl Coder {
             sign: Vec::new(),
             coefficient: Vec::new(),
             direction: Vec::new(),
+            forward: Vec::new(),
             factor: Vec::new(),
             tau: 0.0,
         }
@@ -135,7 +148,7 @@ impl Coder {
 
     /// Bytes of the buffers for a dictionary of this size.
     pub fn bytes(atoms: usize, pixels: usize) -> usize {
-        (5 * atoms + pixels * (pixels + 5)) * size_of::<f64>()
+        (5 * atoms + pixels * (pixels + 6)) * size_of::<f64>()
     }
 
     /// Codes `signal` (one value per pixel, finite). Read the code with [`Coder::atoms`] and [`Coder::coefficients`].
@@ -188,6 +201,7 @@ impl Coder {
         self.active.clear();
         self.sign.clear();
         self.coefficient.clear();
+        self.forward.clear();
     }
 
     #[inline(always)]
@@ -238,28 +252,32 @@ impl Coder {
     /// Direction of the coefficients and rates of all correlations for the present atoms.
     #[inline(always)]
     fn turn(&mut self, book: &Codebook) {
-        self.direction.clone_from(&self.sign);
-        solve(&self.factor, book.pixels, &mut self.direction);
+        for i in self.forward.len()..self.active.len() {
+            self.forward.push(forward_step(&self.factor, book.pixels, &self.forward, self.sign[i]));
+        }
+        self.direction.clone_from(&self.forward);
+        solve_back(&self.factor, book.pixels, &mut self.direction);
         self.rate.fill(0.0);
         for (&k, &d) in self.active.iter().zip(&self.direction) {
             add_scaled(&mut self.rate, d, book.gram_row(k));
         }
     }
 
-    /// The atom outside that reaches λ first, and the step at which it does. One that was let go just now is at λ with its `sign`
+    /// The atom outside that reaches λ first, and the step at which it does: `(λ − c) / (1 − r)` where it meets λ, and
+    /// `(λ + c) / (1 + r)` where it meets −λ; the first is the smaller one where `c > λ r`. One that was let go just now is at λ with its `sign`
     /// and moves away from it: it can reach λ on the other side only.
     #[inline(always)]
     fn next_to_join(&mut self, lambda: f64, dropped: Option<(usize, f64)>) -> (usize, f64) {
         let n = self.step.len();
         let (c, r, barred) = (&self.correlation[..n], &self.rate[..n], &self.barred[..n]);
         for k in 0..n {
-            let (up, down) = (1.0 - r[k], 1.0 + r[k]);
-            let meets_above = if up > 0.0 { (lambda - c[k]) / up } else { f64::INFINITY };
-            let meets_below = if down > 0.0 { (lambda + c[k]) / down } else { f64::INFINITY };
-            let first = if meets_above < meets_below { meets_above } else { meets_below };
+            // where the two are equal both are λ, which is beyond the end of the path
+            let above = c[k] > lambda * r[k];
+            let distance = if above { lambda - c[k] } else { lambda + c[k] };
+            let speed = if above { 1.0 - r[k] } else { 1.0 + r[k] };
             // rounding may have carried a correlation past λ
-            let first = if first > 0.0 { first } else { 0.0 };
-            self.step[k] = if barred[k] == 0.0 { first } else { f64::INFINITY };
+            let distance = if distance > 0.0 { distance } else { 0.0 };
+            self.step[k] = if speed > 0.0 && barred[k] == 0.0 { distance / speed } else { f64::INFINITY };
         }
         if let Some((k, sign)) = dropped {
             let towards = 1.0 + sign * r[k];
@@ -327,6 +345,7 @@ impl Coder {
         self.active.remove(place);
         self.sign.remove(place);
         self.coefficient.remove(place);
+        self.forward.truncate(place);
         self.barred.fill(0.0);
         for i in place..self.active.len() {
             // a part of independent atoms is independent
@@ -381,13 +400,24 @@ impl Coder {
 #[inline(always)]
 fn solve(factor: &[f64], stride: usize, x: &mut [f64]) {
     for i in 0..x.len() {
-        let row = &factor[i * stride..i * stride + i + 1];
-        let mut sum = x[i];
-        for j in 0..i {
-            sum -= row[j] * x[j];
-        }
-        x[i] = sum / row[i];
+        let (solved, rest) = x.split_at_mut(i);
+        rest[0] = forward_step(factor, stride, solved, rest[0]);
     }
+    solve_back(factor, stride, x);
+}
+
+/// The next number of the solution of `L x = b`, from those before it and its number of `b`.
+#[inline(always)]
+fn forward_step(factor: &[f64], stride: usize, solved: &[f64], b: f64) -> f64 {
+    let i = solved.len();
+    let row = &factor[i * stride..i * stride + i + 1];
+    let sum = row.iter().zip(solved).fold(b, |sum, (l, x)| sum - l * x);
+    sum / row[i]
+}
+
+/// Solves `Lᵀ x = b` in place.
+#[inline(always)]
+fn solve_back(factor: &[f64], stride: usize, x: &mut [f64]) {
     for i in (0..x.len()).rev() {
         let row = &factor[i * stride..i * stride + i + 1];
         x[i] /= row[i];

@@ -173,7 +173,7 @@ impl Block {
 
     /// Fills the planes of pair `k`.
     fn load_pair(&mut self, images: &TileImages<'_, '_>, band: usize, k: usize, rules: &Rules) {
-        let PairImages { fine, coarse, classes } = images.pairs[k];
+        let PairImages { fine, coarse, classes, .. } = images.pairs[k];
         let half = rules.half;
         let (rows, span) = (self.region.rows + 2 * half, self.outputs.span + 2 * half);
         let width = self.outputs.span * self.lanes + 2 * half;

@@ -4,7 +4,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use stfusion_core::device::{Arg, Buffer, Kernel, Queue};
-use stfusion_core::method::{DeviceCost, DeviceTiles, SceneInfo, TileIn, TileOut};
+use stfusion_core::method::{DeviceCost, DeviceTiles, ExtraImage, SceneInfo, TileIn, TileOut};
 use stfusion_core::{Exec, Result};
 
 use super::block::Tolerances;
@@ -93,7 +93,7 @@ pub fn cost(parameters: &Parameters, scene: &SceneInfo) -> std::result::Result<D
     if WindowShape::new(THREADS, half, more_keys, true).is_none() {
         return Err("it compares so many similarity bands in so large a window only on the CPU");
     }
-    let maps = scene.pairs.iter().filter(|p| p.has_classes).count();
+    let maps = scene.pairs.iter().filter(|p| p.has(ExtraImage::Classes)).count();
     let images = 4 * (bands * (1 + 2 * pairs) + maps);
     let samples = bands * (16 + 8) + 4 * more_keys;
     // bounds, totals, counts, valid samples, prediction; ranges; support

@@ -25,8 +25,8 @@ pub mod rules;
 pub mod window;
 
 use stfusion_core::method::{
-    check_needs, Cost, DeviceCost, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene,
-    SceneInfo,
+    check_needs, Cost, DeviceCost, ExtraImage, Family, Layer, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request,
+    Scene, SceneInfo,
 };
 use stfusion_core::source::Resampling;
 use stfusion_core::{Error, ErrorKind, Exec, Result};
@@ -55,8 +55,7 @@ static INFO: MethodInfo = MethodInfo {
     min_pairs: 1,
     max_pairs: None,
     needs_dates: false,
-    accepts_classes: true,
-    accepts_objects: false,
+    extra_images: &[ExtraImage::Classes],
     coarse_resampling: Resampling::Bilinear,
     promises: Promises { keeps_unchanged: true, trained_elsewhere: false, bands_apart: true },
     parameters: Parameters::SPECS,

@@ -1,5 +1,7 @@
 //! Settings that reach every rule of STDFA; the problems and tolerances are those of the family, `blocks::unmixing::cases`.
 
+pub use crate::blocks::unmixing::cases::{problems, TOLERANCE};
+
 /// Name and settings (id, text).
 pub const SETTINGS: &[(&str, &[(&str, &str)])] = &[
     ("defaults", &[("classes", "4")]),

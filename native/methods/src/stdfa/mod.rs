@@ -13,7 +13,9 @@ pub mod cpu;
 pub mod parameters;
 pub mod reference;
 
-use stfusion_core::method::{Cost, Family, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene};
+use stfusion_core::method::{
+    Cost, DeviceCost, ExtraImage, Family, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene,
+};
 use stfusion_core::source::Resampling;
 use stfusion_core::{Exec, Result};
 
@@ -37,8 +39,7 @@ static INFO: MethodInfo = MethodInfo {
     min_pairs: 1,
     max_pairs: None,
     needs_dates: false,
-    accepts_classes: true,
-    accepts_objects: false,
+    extra_images: &[ExtraImage::Classes],
     coarse_resampling: Resampling::Nearest,
     promises: Promises { keeps_unchanged: true, trained_elsewhere: false, bands_apart: false },
     parameters: Parameters::SPECS,
@@ -71,6 +72,10 @@ struct Planned {
 impl Plan for Planned {
     fn cost(&self) -> Cost {
         self.unmixing.cost(2)
+    }
+
+    fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
+        Ok(self.unmixing.device_cost())
     }
 
     fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {

@@ -15,7 +15,9 @@ pub mod cpu;
 pub mod parameters;
 pub mod reference;
 
-use stfusion_core::method::{Cost, Family, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene};
+use stfusion_core::method::{
+    Cost, DeviceCost, ExtraImage, Family, Method, MethodInfo, Plan, Prepared, Promises, Reference, Request, Scene,
+};
 use stfusion_core::source::Resampling;
 use stfusion_core::{Exec, Result};
 
@@ -45,8 +47,7 @@ static INFO: MethodInfo = MethodInfo {
     min_pairs: 1,
     max_pairs: None,
     needs_dates: false,
-    accepts_classes: true,
-    accepts_objects: false,
+    extra_images: &[ExtraImage::Classes],
     coarse_resampling: Resampling::Nearest,
     promises: Promises { keeps_unchanged: false, trained_elsewhere: false, bands_apart: false },
     parameters: Parameters::SPECS,
@@ -79,6 +80,10 @@ struct Planned {
 impl Plan for Planned {
     fn cost(&self) -> Cost {
         self.unmixing.cost(1)
+    }
+
+    fn device_cost(&self) -> std::result::Result<DeviceCost, &'static str> {
+        Ok(self.unmixing.device_cost())
     }
 
     fn prepare(&self, scene: &dyn Scene, exec: &Exec<'_>) -> Result<Box<dyn Prepared>> {

@@ -265,6 +265,8 @@ pub enum Role {
     CoarsePair2,
     /// Coarse image of the target.
     CoarseTarget,
+    /// A coarse image of any day, by itself: what a network that enlarges images takes.
+    CoarseImage,
     /// Fine image of the first pair as means over the pixels of the network's coarse grid.
     LowPair1,
     /// Fine image of the second pair as means over the pixels of the network's coarse grid.
@@ -287,6 +289,7 @@ impl Role {
         Role::FinePair2,
         Role::CoarsePair2,
         Role::CoarseTarget,
+        Role::CoarseImage,
         Role::LowPair1,
         Role::LowPair2,
         Role::SharpenedTarget,
@@ -303,21 +306,37 @@ impl Role {
             Role::FinePair2 => Some("fine_t3"),
             Role::CoarsePair2 => Some("coarse_t3"),
             Role::CoarseTarget => Some("coarse_t2"),
+            Role::CoarseImage => Some("image"),
             Role::LowPair1 => Some("low_t1"),
             Role::LowPair2 => Some("low_t3"),
             Role::SharpenedTarget => Some("estimate_t2"),
-            Role::PanchromaticPair1 | Role::NoisyTarget | Role::Step => None,
+            Role::PanchromaticPair1 => Some("pan_t1"),
+            Role::NoisyTarget | Role::Step => None,
         }
     }
 
     /// Whether its values are those of a fine image, and scaled like them.
     pub fn has_fine_values(self) -> bool {
-        matches!(self, Role::FinePair1 | Role::FinePair2 | Role::LowPair1 | Role::LowPair2 | Role::SharpenedTarget)
+        matches!(
+            self,
+            Role::FinePair1 | Role::FinePair2 | Role::LowPair1 | Role::LowPair2 | Role::SharpenedTarget | Role::PanchromaticPair1
+        )
     }
 
     /// Whether it lies on the coarse grid of a network that has one of its own.
     pub fn is_on_coarse_grid(self) -> bool {
-        matches!(self, Role::CoarsePair1 | Role::CoarsePair2 | Role::CoarseTarget | Role::LowPair1 | Role::LowPair2)
+        matches!(
+            self,
+            Role::CoarsePair1 | Role::CoarsePair2 | Role::CoarseTarget | Role::CoarseImage | Role::LowPair1 | Role::LowPair2
+        )
+    }
+
+    /// Number of its bands, where images have so many.
+    pub fn bands(self, bands: usize) -> usize {
+        match self {
+            Role::PanchromaticPair1 => 1,
+            _ => bands,
+        }
     }
 
     /// Its name in the file.
@@ -328,6 +347,7 @@ impl Role {
             Role::FinePair2 => "fine_pair2",
             Role::CoarsePair2 => "coarse_pair2",
             Role::CoarseTarget => "coarse_target",
+            Role::CoarseImage => "coarse_image",
             Role::LowPair1 => "low_pair1",
             Role::LowPair2 => "low_pair2",
             Role::SharpenedTarget => "sharpened_target",

@@ -8,7 +8,7 @@ use stfusion_core::source::Resampling;
 use super::metadata::{Blend, PerBand};
 use super::metadata::{Choice, CoarseGrid, Input, Metadata, Reference, Role, Scaling, Tile, ValueRange};
 
-use Role::{CoarsePair1, CoarsePair2, CoarseTarget, FinePair1, FinePair2, LowPair1, LowPair2};
+use Role::{CoarseImage, CoarsePair1, CoarsePair2, CoarseTarget, FinePair1, FinePair2, LowPair1, LowPair2};
 use Role::{NoisyTarget, PanchromaticPair1, SharpenedTarget, Step};
 
 /// How a network takes values.
@@ -156,15 +156,27 @@ pub const NETWORKS: &[Network] = &[
     Network {
         id: "diffstsf",
         label: "DiffSTSF",
+        citation: "Wei, J., Gan, L., Tang, W., Li, M., Song, Y., 2024. Diffusion models for spatio-temporal-spectral fusion of homogeneous Gaofen-1 satellite platforms. International Journal of Applied Earth Observation and Geoinformation 128, 103752.",
+        doi: "10.1016/j.jag.2024.103752",
         inputs: &[&[NoisyTarget], &[Step], &[CoarseTarget], &[PanchromaticPair1], &[FinePair1]],
-        range: Range::MinusOneToOne,
         tile: fixed(128),
-        options: &[("train_steps", Setting::Count(1000)), ("schedule", Setting::Word("cosine"))],
+        options: &[
+            ("train_steps", Setting::Count(1000)),
+            ("steps", Setting::Count(250)),
+            ("spacing", Setting::Word("strided")),
+            ("schedule", Setting::Word("cosine")),
+            ("objective", Setting::Word("pred_noise")),
+            ("sampler", Setting::Word("ddpm")),
+            ("variance", Setting::Word("learnt")),
+            ("put_back", Setting::Word("rederived")),
+        ],
         ..PLAIN
     },
     Network {
         id: "ecpw_stfn",
         label: "ECPW-STFN",
+        citation: "Zhang, X., Li, S., Tan, Z., Li, X., 2024. Enhanced wavelet based spatiotemporal fusion networks using cross-paired remote sensing images. ISPRS Journal of Photogrammetry and Remote Sensing 211.",
+        doi: "10.1016/j.isprsjprs.2024.04.016",
         inputs: &[&[FinePair1], &[CoarseTarget]],
         tile: multiples(200, 2),
         ..PLAIN
@@ -192,6 +204,8 @@ pub const NETWORKS: &[Network] = &[
     Network {
         id: "mlff_gan",
         label: "MLFF-GAN",
+        citation: "Song, B., Liu, P., Li, J., Wang, L., Zhang, L., He, G., Chen, L., Liu, J., 2022. MLFF-GAN: a multilevel feature fusion with GAN for spatiotemporal remote sensing images. IEEE Transactions on Geoscience and Remote Sensing 60.",
+        doi: "10.1109/TGRS.2022.3169916",
         inputs: &[&[CoarsePair1], &[FinePair1], &[CoarseTarget]],
         tile: multiples(256, 16),
         ..PLAIN
@@ -208,6 +222,8 @@ pub const NETWORKS: &[Network] = &[
     Network {
         id: "opgan",
         label: "OPGAN",
+        citation: "Song, Y., Zhang, H., Zhang, L., 2020. Remote sensing image spatio-temporal fusion via a generative adversarial network through one prior image pair. IEEE International Geoscience and Remote Sensing Symposium (IGARSS), 7009-7012.",
+        doi: "10.1109/IGARSS39084.2020.9324101",
         inputs: &[&[CoarsePair1], &[CoarseTarget], &[FinePair1]],
         range: Range::MinusOneToOne,
         ..PLAIN
@@ -217,7 +233,7 @@ pub const NETWORKS: &[Network] = &[
         label: "RCAN-FSDAF",
         citation: "Zhang, Y., Li, K., Li, K., Wang, L., Zhong, B., Fu, Y., 2018. Image super-resolution using very deep residual channel attention networks. European Conference on Computer Vision.",
         doi: "10.1007/978-3-030-01234-2_18",
-        inputs: &[&[CoarseTarget]],
+        inputs: &[&[CoarseImage]],
         range: Range::Bytes,
         coarse: CoarseGrid::Coarse { factor: 8 },
         ..PLAIN
@@ -225,6 +241,8 @@ pub const NETWORKS: &[Network] = &[
     Network {
         id: "rsfn",
         label: "RSFN",
+        citation: "Tan, Z., Gao, M., Yuan, J., Jiang, L., Duan, H., 2022. A robust model for MODIS and Landsat image fusion considering input noise. IEEE Transactions on Geoscience and Remote Sensing 60.",
+        doi: "10.1109/TGRS.2022.3145086",
         inputs: &[&[FinePair1], &[FinePair2], &[CoarseTarget]],
         ..PLAIN
     },
@@ -275,6 +293,8 @@ pub const NETWORKS: &[Network] = &[
     Network {
         id: "stfgan",
         label: "STFGAN",
+        citation: "Zhang, H., Song, Y., Han, C., Zhang, L., 2021. Remote sensing image spatiotemporal fusion using a generative adversarial network. IEEE Transactions on Geoscience and Remote Sensing 59.",
+        doi: "10.1109/TGRS.2020.3010530",
         inputs: &[&[CoarsePair1], &[CoarseTarget], &[CoarsePair2], &[FinePair1], &[FinePair2]],
         range: Range::MinusOneToOne,
         coarse: CoarseGrid::Coarse { factor: 4 },
@@ -284,6 +304,8 @@ pub const NETWORKS: &[Network] = &[
     Network {
         id: "stfmlp",
         label: "StfMLP",
+        citation: "Chen, G., Lu, H., Di, D., Li, L., Emam, M., Jing, W., 2023. StfMLP: spatiotemporal fusion multilayer perceptron for remote-sensing images. IEEE Geoscience and Remote Sensing Letters 20.",
+        doi: "10.1109/LGRS.2022.3230720",
         inputs: &[&[CoarsePair1], &[CoarseTarget], &[CoarsePair2], &[FinePair1], &[FinePair2]],
         tile: fixed(40),
         ..PLAIN

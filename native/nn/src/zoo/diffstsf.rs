@@ -8,11 +8,11 @@
 //!
 //! # As trained
 //! * Inputs: `coarse_t2` (wide field), `pan_t1` (one band), `fine_t1` (multispectral), all on the fine grid; `noisy`, `time`
-//! * Scaling: [-1, 1]
+//! * Scaling: unscaled reflectance as it is (stored integers by 10,000)
 //! * Patch: 128; here sides that are multiples of two for every halving
 //! * Coarse: on the fine grid
 //! * Sampling: 1000 steps of training with the cosine schedule, estimate of the noise, learnt variance between the posterior's and
-//!   beta's, every n-th step
+//!   beta's; every fourth step, as the authors' program samples
 //!
 //! # Quirks
 //! * The wide-field image is scaled by 0.1 twice on its way to the attention.

@@ -1,12 +1,15 @@
 //! From class values to fine pixels.
 
 use ndarray::{Array2, Array3};
+use stfusion_core::device::Queue;
 use stfusion_core::method::{
-    check_needs, Cost, Fallback, Layer, MethodInfo, PairTile, Prepared, Scene, SceneInfo, TileIn, TileOut,
+    check_needs, Cost, DeviceCost, DeviceTiles, ExtraImage, Fallback, Layer, MethodInfo, PairTile, Prepared, Scene, SceneInfo,
+    TileIn, TileOut,
 };
 use stfusion_core::{Error, Exec, Result};
 
 use super::class_values::{bytes_per_cell, ClassValues, Question};
+use super::cuda;
 use super::mixtures::{Mixtures, LEAST_VALID};
 use crate::blocks::classes::{Classes, NO_CLASS};
 use crate::blocks::classifiers::Classification;
@@ -60,16 +63,23 @@ impl Unmixing {
     /// What a tile costs, with `days` sides for each band.
     pub fn cost(&self, days: usize) -> Cost {
         let bands = self.scene.bands;
-        let of_pair = |has_classes: bool| {
-            let classes = if has_classes { CLASSES_OF_MAP } else { self.classification.classes };
-            self.grid.cells() * bytes_per_cell(classes, bands, days * bands)
-        };
+        let of_pair = |classes: usize| self.grid.cells() * bytes_per_cell(classes, bands, days * bands);
         Cost {
             bytes_per_px: 2 * self.scene.pairs.len(),
             fixed_bytes: self.scene.cols * (8 + 1) * self.scene.pairs.len(),
-            prepared_bytes: self.scene.pairs.iter().map(|p| of_pair(p.has_classes)).sum(),
+            prepared_bytes: self.classes_of_pairs().map(of_pair).sum(),
             ..Cost::default()
         }
+    }
+
+    /// What a tile costs on a GPU.
+    pub fn device_cost(&self) -> DeviceCost {
+        cuda::cost(self.scene.bands, self.grid.cells(), self.classes_of_pairs())
+    }
+
+    /// Classes of every pair that memory is counted for.
+    fn classes_of_pairs(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
+        self.scene.pairs.iter().map(|p| if p.has(ExtraImage::Classes) { CLASSES_OF_MAP } else { self.classification.classes })
     }
 
     /// Finds the classes of every pair and answers its question. A pair without a valid fine pixel takes no part.
@@ -112,17 +122,18 @@ impl Unmixing {
     }
 }
 
-struct Answer {
-    classes: Classes,
-    values: ClassValues,
+/// What was found of a pair.
+pub(super) struct Answer {
+    pub(super) classes: Classes,
+    pub(super) values: ClassValues,
 }
 
 /// Ready to assign. Each pair predicts by itself; [`ByDate`] says how they are combined.
-struct Assigned {
-    grid: CoarseGrid,
-    meaning: Meaning,
-    by_date: ByDate,
-    answers: Vec<Option<Answer>>,
+pub(super) struct Assigned {
+    pub(super) grid: CoarseGrid,
+    pub(super) meaning: Meaning,
+    pub(super) by_date: ByDate,
+    pub(super) answers: Vec<Option<Answer>>,
 }
 
 impl Prepared for Assigned {
@@ -173,6 +184,10 @@ impl Prepared for Assigned {
             }
         }
         Ok(())
+    }
+
+    fn on_device<'a>(&'a self, queue: &mut dyn Queue) -> Result<Box<dyn DeviceTiles + 'a>> {
+        cuda::on_device(self, queue)
     }
 }
 

@@ -89,6 +89,26 @@ impl ClassValues {
         self.classes
     }
 
+    /// Values, band by band, cell by cell, class by class.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Numbers of the fallbacks, cell by cell, class by class.
+    pub fn marks(&self) -> &[u8] {
+        &self.marks
+    }
+
+    /// Cells that hold a class, cell by cell, class by class.
+    pub fn all_holders(&self) -> &[u16] {
+        &self.holders
+    }
+
+    /// Valid parts of the windows, cell by cell.
+    pub fn valid_parts(&self) -> &[f32] {
+        &self.valid
+    }
+
     /// Number of the fallback of a class in a cell.
     pub fn mark(&self, cell: usize, class: usize) -> u8 {
         self.marks[cell * self.classes + class]

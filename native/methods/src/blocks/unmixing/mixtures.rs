@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use ndarray::{s, Array2, ArrayView3, Axis};
-use stfusion_core::method::{Layer, Scene};
+use stfusion_core::method::{ExtraImage, Layer, Scene};
 use stfusion_core::{Exec, Result};
 
 use crate::blocks::classes::Classes;
@@ -38,7 +38,7 @@ impl Mixtures {
         let (count, bands) = (classes.count(), scene.info().bands);
         let mut layers = vec![Layer::Fine(pair)];
         if matches!(classes, Classes::Map(_)) {
-            layers.push(Layer::Classes(pair));
+            layers.push(Layer::Extra(ExtraImage::Classes, pair));
         }
         let blocks = grid.blocks();
         let parts = passes::map_blocks(scene, &blocks, &layers, exec, |block, images| {

@@ -11,6 +11,7 @@
 pub mod assigned;
 pub mod cases;
 pub mod class_values;
+mod cuda;
 pub mod mixtures;
 pub mod reference;
 pub mod windows;

@@ -1,5 +1,7 @@
 //! How homogeneous the classes around a pixel are (Zhu et al. 2016, equation 16).
 
+pub mod cuda;
+
 use ndarray::{Array2, ArrayView2};
 use stfusion_core::{Cancel, Region, Result};
 

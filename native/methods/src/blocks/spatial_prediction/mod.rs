@@ -1,12 +1,14 @@
 //! The spatial prediction: the coarse image of a day brought to fine pixels, coarse pixel by coarse pixel.
 
+pub mod cuda;
+
 use ndarray::{Array3, Axis};
 use stfusion_core::{choices, Cancel, Error, ErrorKind, Result};
 
-use super::coarse_grid::CoarseGrid;
-use super::cubic_convolution::CubicConvolution;
-use super::inverse_distance::InverseDistance;
-use super::thin_plate::{self, Scratch, ThinPlate};
+use crate::blocks::coarse_grid::CoarseGrid;
+use crate::blocks::cubic_convolution::CubicConvolution;
+use crate::blocks::inverse_distance::InverseDistance;
+use crate::blocks::thin_plate::{self, Scratch, ThinPlate};
 
 choices! {
     /// How the coarse image of the target is brought to fine pixels.

@@ -1,29 +1,23 @@
-//! Classes of fine pixels, from a class map of the job or from a classifier of fine values.
+//! Classes of fine pixels, from a class map of the job or from means of classes of fine values.
 //!
 //! Labels count from 0 without gaps; [`NO_CLASS`] marks a pixel without a class.
 
+pub mod cuda;
+
 use ndarray::{Array2, ArrayView2, ArrayView3};
-use stfusion_core::method::{Layer, Scene};
+use stfusion_core::method::{ExtraImage, Layer, Scene};
 use stfusion_core::{Error, ErrorKind, Exec, Region, Result};
 
-pub use super::coarse_grid::NO_CLASS;
-use super::passes::{self, BLOCK_PX};
-
-/// Tells the class of a fine pixel from its values.
-pub trait Classifier: Send + Sync {
-    /// Number of classes.
-    fn classes(&self) -> usize;
-
-    /// Class of a pixel with these values of all bands, none of them `NaN`; `memory` is its to use.
-    fn class_of(&self, pixel: &[f32], memory: &mut Vec<i32>) -> u16;
-}
+use crate::blocks::class_means::ClassMeans;
+pub use crate::blocks::coarse_grid::NO_CLASS;
+use crate::blocks::passes::{self, BLOCK_PX};
 
 /// Where classes come from.
 pub enum Classes {
     /// The class map of a pair; holds the values that occur in it, ascending. Label k is the k-th value.
     Map(Vec<i32>),
-    /// A classifier of the fine values.
-    Model(Box<dyn Classifier>),
+    /// Means of classes of the fine values.
+    Model(ClassMeans),
 }
 
 /// Most classes that a class map may have.
@@ -38,7 +32,7 @@ impl Classes {
         let info = scene.info();
         let blocks = Region::whole(info.rows, info.cols).blocks(BLOCK_PX, BLOCK_PX);
         let number = pair + 1;
-        let parts = passes::map_blocks(scene, &blocks, &[Layer::Classes(pair)], exec, |block, images| {
+        let parts = passes::map_blocks(scene, &blocks, &[Layer::Extra(ExtraImage::Classes, pair)], exec, |block, images| {
             let mut found: Vec<i32> = Vec::new();
             for ((_, row, col), &value) in images[0].indexed_iter() {
                 if value.is_nan() {

@@ -4,17 +4,16 @@
 //! valid in every band and have a change. A pixel without similar pixels gets its own change, and the coarse change where it has none.
 //! A prediction outside the range becomes the fine value plus the coarse change, within the range.
 
+pub mod cuda;
+
 use ndarray::{s, Array2, Array3, ArrayView2};
-use stfusion_core::device::{Buffer, Queue};
-use stfusion_core::method::{DeviceCost, DeviceTiles, Fallback, PairTile, TileIn, TileOut};
+use stfusion_core::method::{Fallback, PairTile, TileIn, TileOut};
 use stfusion_core::{choices, Error, ErrorKind, Exec, Region, Result};
 
-use super::box_sums::{self, RimmedPlane};
-use super::coarse_grid::CoarseGrid;
-use super::nearest::cuda::{self as nearest_on_device, PlaneRule};
-use super::nearest::{weighted_means, DistanceLaw, Plane, Planes, Sample, Search, Term, Tolerance, Window};
-use super::on_device::{buffer_of, room_for};
-use super::statistics::Moments;
+use crate::blocks::box_sums::{self, RimmedPlane};
+use crate::blocks::coarse_grid::CoarseGrid;
+use crate::blocks::nearest::{weighted_means, DistanceLaw, Plane, Planes, Sample, Search, Term, Tolerance, Window};
+use crate::blocks::statistics::Moments;
 
 choices! {
     /// What orders similar pixels.
@@ -101,50 +100,6 @@ pub struct SimilarChanges {
     pub scene: (usize, usize),
 }
 
-/// The search on a device, with the weights of its positions.
-pub struct OnDevice {
-    search: nearest_on_device::OnDevice,
-    nearness: Buffer,
-}
-
-/// Where similar pixels are searched and changes averaged.
-pub enum Place<'a> {
-    /// On the CPU.
-    Cpu,
-    /// On the device of a queue.
-    Device(&'a OnDevice, &'a mut dyn Queue),
-}
-
-/// Computes a tile, averaging at a place.
-pub type RunAt<J> = fn(&J, &TileIn<'_>, &mut TileOut<'_>, &Exec<'_>, &mut Place<'_>) -> Result<()>;
-
-/// Tiles of a method that averages changes on a device, and does everything else on the CPU.
-pub struct TilesOnDevice<'a, J> {
-    /// The job.
-    pub job: &'a J,
-    /// Its search on the device.
-    pub similar: OnDevice,
-    /// Computes a tile.
-    pub run: RunAt<J>,
-}
-
-impl<J: Send + Sync> DeviceTiles for TilesOnDevice<'_, J> {
-    fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, queue: &mut dyn Queue, exec: &Exec<'_>) -> Result<()> {
-        (self.run)(self.job, tile, out, exec, &mut Place::Device(&self.similar, queue))
-    }
-}
-
-/// What averaging costs on a device: images of `bands` bands, `most` similar pixels of windows with `half` pixels on each side.
-pub fn device_cost(bands: usize, most: usize, half: usize) -> DeviceCost {
-    // fine values and labels, changes, usable pixels, means
-    let planes = (bands + 1) + bands + 1 + bands;
-    DeviceCost {
-        bytes_per_px: 4 * planes + nearest_on_device::bytes_per_px(bands + 1, most),
-        fixed_bytes: (bands + 1) * size_of::<PlaneRule>(),
-        prepared_bytes: nearest_on_device::bytes(half) + 4 * (2 * half + 1).pow(2),
-    }
-}
-
 /// What is known of a pair beside the changes of a tile.
 #[derive(Debug, Clone, Copy)]
 pub struct PairFacts<'a> {
@@ -196,15 +151,6 @@ impl SimilarChanges {
         self.grid.cells_under(tile.region.grown(self.search.window().half(), self.scene.0, self.scene.1))
     }
 
-    /// Puts the search on the device of `queue`.
-    ///
-    /// # Errors
-    /// Those of the device.
-    pub fn on_device(&self, queue: &mut dyn Queue) -> Result<OnDevice> {
-        let nearness = buffer_of(queue, &self.nearness())?;
-        Ok(OnDevice { search: nearest_on_device::OnDevice::new(&self.search, false, queue)?, nearness })
-    }
-
     /// Weight of the distance at every position of the window.
     fn nearness(&self) -> Vec<f32> {
         self.search.window().table(|d| (1.0 / (1.0 + d / self.half_weight_px)) as f32)
@@ -214,14 +160,14 @@ impl SimilarChanges {
     /// says why the change of a pixel leaves the rule.
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`], and those of the device.
+    /// [`ErrorKind::Cancelled`].
     pub fn predict(
         &self,
         facts: PairFacts<'_>,
         (tile, pair): (&TileIn<'_>, &PairTile<'_>),
         (changes, labels): (&Changes, ArrayView2<'_, u16>),
         trouble: impl Fn(usize, u16, (usize, usize)) -> Fallback,
-        (out, place): (&mut TileOut<'_>, &mut Place<'_>),
+        out: &mut TileOut<'_>,
         exec: &Exec<'_>,
     ) -> Result<()> {
         let (bands, _, cols) = pair.fine.dim();
@@ -272,10 +218,7 @@ impl SimilarChanges {
             }
         };
         let images = Compared { fine, class_plane: &class_plane, tolerances: facts.tolerances, changes, region };
-        match place {
-            Place::Cpu => self.average(images, exec, finish),
-            Place::Device(on_device, queue) => self.average_on_device(images, on_device, &mut **queue, exec, finish),
-        }
+        self.average(images, exec, finish)
     }
 
     /// Calls `of` with every pixel of the region, the number of its similar pixels, and their mean change in every band.
@@ -314,59 +257,6 @@ impl SimilarChanges {
                 of((chosen.row, col), samples.len(), &means);
             }
         })
-    }
-
-    /// As [`SimilarChanges::average`], on a device.
-    fn average_on_device(
-        &self,
-        images: Compared<'_>,
-        on_device: &OnDevice,
-        queue: &mut dyn Queue,
-        exec: &Exec<'_>,
-        mut of: impl FnMut((usize, usize), usize, &[f32]),
-    ) -> Result<()> {
-        let Compared { fine, class_plane, changes, region, .. } = images;
-        let (bands, rows, cols) = changes.values.dim();
-        let contiguous = || Error::internal("changes are not contiguous");
-        let values = room_for::<f32>(queue, fine.len() + class_plane.len())?;
-        queue.write(&values, 0, bytemuck::cast_slice(fine))?;
-        let mut rules: Vec<PlaneRule> = (0..bands)
-            .map(|band| {
-                let rule = PlaneRule::plain(band).below(images.tolerances.map_or(f32::INFINITY, |t| t[band]));
-                if self.relative {
-                    rule.relative()
-                } else {
-                    rule
-                }
-            })
-            .collect();
-        if self.same_class {
-            queue.write(&values, size_of_val(fine), bytemuck::cast_slice(class_plane))?;
-            rules.push(PlaneRule::plain(bands).with_factor(0.0).below(ONE_CLASS));
-        }
-        let change_planes = buffer_of(queue, changes.values.as_slice().ok_or_else(contiguous)?)?;
-        let usable = buffer_of(queue, changes.usable.as_slice().ok_or_else(contiguous)?)?;
-        let search = &on_device.search;
-        let shape = search.shape((rows, cols), (region.row, region.col), (region.rows, region.cols));
-        let lists = search.lists(queue, &values, &rules, (&usable, 1), shape)?;
-        let weights = (&on_device.nearness, self.by_difference());
-        let means = search.means(queue, (&change_planes, bands), &lists, weights, shape)?;
-        let layer = region.pixels();
-        let (mut counts, mut all_means) = (vec![0i32; layer], vec![0.0f32; bands * layer]);
-        queue.read(&lists.counts, 0, bytemuck::cast_slice_mut(&mut counts))?;
-        queue.read(&means, 0, bytemuck::cast_slice_mut(&mut all_means))?;
-        let mut means = vec![0.0f32; bands];
-        for (i, &count) in counts.iter().enumerate() {
-            let at = (region.row + i / region.cols, region.col + i % region.cols);
-            if at.1 == region.col {
-                exec.cancel.check()?;
-            }
-            for (band, mean) in means.iter_mut().enumerate() {
-                *mean = all_means[band * layer + i];
-            }
-            of(at, count as usize, &means);
-        }
-        Ok(())
     }
 
     /// Whether the difference weighs too.

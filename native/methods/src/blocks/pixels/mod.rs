@@ -1,5 +1,7 @@
 //! Methods without a neighbourhood: one output value from the values at the same pixel.
 
+pub mod cuda;
+
 use stfusion_core::method::{TileIn, TileOut};
 use stfusion_core::{Exec, Result};
 
