@@ -101,12 +101,13 @@ int main() {
         twice.add_pair("", view, view).set_target("", view).run(view);
     });
 
-    throws(STF_STATUS_DATA, "takes no panchromatic image", "a panchromatic image that the method does not take throws", [&] {
-        std::vector<float> pan(side * side, 1.0f), ignored(side * side);
-        in.job(moved, "coarse_increment")
-            .set_pair_pan(0, stfusion::image(pan.data(), 1, side, side))
-            .run(stfusion::image(ignored.data(), 1, side, side));
-    });
+    throws(STF_STATUS_DATA, "takes no panchromatic image", "a panchromatic image that the method does not take throws",
+           [&] {
+               std::vector<float> pan(side * side, 1.0f), ignored(side * side);
+               in.job(moved, "coarse_increment")
+                   .set_pair_pan(0, stfusion::image(pan.data(), 1, side, side))
+                   .run(stfusion::image(ignored.data(), 1, side, side));
+           });
     throws(STF_STATUS_DATA, "takes no object map", "an object map that the method does not take throws", [&] {
         std::vector<float> objects(side * side, 1.0f), ignored(side * side);
         in.job(moved, "coarse_increment")

@@ -10,9 +10,11 @@ use stfusion_core::{Cancel, Error, ErrorKind, Exec, LogSink, Region, Result};
 use stfusion_raster::RasterScene;
 
 use crate::context::{Context, Progress};
-use crate::device::{DeviceChoice, Placed, Processors};
+use crate::device::{DeviceChoice, Processors};
 use crate::pipeline::supervise;
 use crate::tile::layers_of;
+
+use super::placed::Placed;
 
 /// Method of a level at which the job's own cannot work.
 const SUBSTITUTE: &str = "coarse_increment";

@@ -14,6 +14,7 @@
 
 mod cache;
 mod level;
+mod placed;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{sync_channel, RecvTimeoutError, SyncSender};
