@@ -1,6 +1,7 @@
 //! FSDAF against the prediction of the author's program from the same images and class map, and against published errors.
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+use stfusion_core::method::ExtraImage;
 use stfusion_tests::{all_below, listed, rmsd, shared, stored, Files};
 
 #[test]
@@ -9,7 +10,7 @@ fn the_authors_program_is_reproduced_up_to_its_truncation() {
     let (Some(folder), Some(golden)) = (shared(test, "data/03_lgc_flood"), shared(test, "golden/classical")) else { return };
     let files = Files::new(&folder, 1e-4, "coarse_2004-12-28.tif", None, "2004-12-28")
         .and_then(|f| f.with_pair("fine_2004-11-26.tif", "coarse_2004-11-26.tif", None, "2004-11-26"))
-        .map(|f| f.with_classes("class_2004-11-26.tif"))
+        .map(|f| f.with_extra_image(ExtraImage::Classes, "class_2004-11-26.tif"))
         .unwrap();
     let rules = [("homogeneity_window", "window"), ("data_range", "0 1")];
     let ours = files.predict("fsdaf", &rules, false).unwrap().image.mapv(|v| (f64::from(v) * 1e4).trunc());

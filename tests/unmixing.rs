@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use ndarray::Array3;
+use stfusion_core::method::ExtraImage;
 use stfusion_tests::{all_below, listed, rmsd, shared, stored, Files};
 
 /// A place: the job, the truth, and the fine images that a copy could take.
@@ -44,7 +45,7 @@ fn lower_gwydir(test: &str) -> Option<Place> {
     let files = Files::new(&folder, 1e-4, "coarse_2004-12-28.tif", None, "2004-12-28")
         .and_then(|f| f.with_pair("fine_2004-11-26.tif", "coarse_2004-11-26.tif", None, "2004-11-26"))
         .unwrap()
-        .with_classes("class_2004-11-26.tif");
+        .with_extra_image(ExtraImage::Classes, "class_2004-11-26.tif");
     Some(Place::new("Lower Gwydir with a class map", files, "fine_2004-12-28.tif", &["fine_2004-11-26.tif"]))
 }
 

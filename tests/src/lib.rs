@@ -74,16 +74,6 @@ impl Files {
         Ok(self)
     }
 
-    /// The same with a class map of the last pair.
-    #[must_use]
-    pub fn with_classes(mut self, name: &str) -> Self {
-        let path = self.folder.join(name).to_string_lossy().into_owned();
-        if let Some(pair) = self.pairs.last_mut() {
-            pair.classes = Some(ImageSource::file(path));
-        }
-        self
-    }
-
     /// The same with a mask, non-zero where invalid, on the fine image of the last pair.
     #[must_use]
     pub fn with_mask(mut self, name: &str) -> Self {

@@ -5,8 +5,7 @@ use std::ffi::{c_char, CString};
 use stfusion_core::method::Scene;
 use stfusion_core::{Error, ErrorKind, Result};
 use stfusion_engine::{
-    check_written, coarse_resampling, fuse_scene, resampling_warning, with_contents, write_artefacts, Pending, Report,
-    SceneRequest,
+    check_written, coarse_resampling, fuse_scene, with_contents, write_artefacts, Pending, Report, SceneRequest,
 };
 
 use crate::context::{stf_context, to_json, with_context, with_text, State};
@@ -95,7 +94,8 @@ fn run_in_memory(
     }
     let method = job.job.method()?;
     let values = with_contents(&job.job.values()?, method.info().parameters)?;
-    let scene = ImageScene::new(&job.images, coarse_resampling(&job.job, &values)?)?;
+    let resampling = coarse_resampling(&job.job, &values)?;
+    let scene = ImageScene::new(&job.images, resampling.used)?;
     let wants_support = support.is_some();
     let mut sink = ImageSink::new(&job.images, scene.info(), prediction, support)?;
     check_written(&values, method.info().parameters, job.job.output.as_ref().is_some_and(|o| o.overwrite))?;
@@ -106,7 +106,7 @@ fn run_in_memory(
     let engine = of_job.as_ref().unwrap_or(&engine);
     let mut progress = state.progress();
     let mut report = fuse_scene(&request, &scene, &mut sink, engine, &mut progress)?;
-    report.warnings.extend(resampling_warning(&job.job, &values)?);
+    report.warnings.extend(resampling.warning);
     report.warnings.iter().for_each(|warning| engine.warn(warning));
     let artefacts = write_artefacts(&values, method.info().parameters, &report.artefacts)?;
     report.files.extend(artefacts.iter().map(Pending::name));

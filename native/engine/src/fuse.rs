@@ -6,7 +6,7 @@ use ndarray::ArrayView3;
 use serde_json::{json, Value as Json};
 use stfusion_core::method::{MethodInfo, Scene, SceneInfo};
 use stfusion_core::param::Values;
-use stfusion_core::source::OutputOptions;
+use stfusion_core::source::{GridOptions, OutputOptions};
 use stfusion_core::{Cancel, Error, ErrorKind, Grid, Region, Result};
 use stfusion_raster::{OutputSpec, RasterScene, SceneSource, Writer};
 
@@ -15,7 +15,7 @@ use crate::job::Job;
 use crate::named_files::{with_contents, write_artefacts, Pending};
 use crate::pipeline::{fuse_scene, supervise, SceneRequest, Sink};
 use crate::report::Report;
-use crate::resampling::{resampling_warning, resolved_grid};
+use crate::resampling::coarse_resampling;
 use crate::support::SUPPORT_BANDS;
 
 /// A pair further away than this is worth a warning: little of its detail may still hold.
@@ -43,19 +43,17 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
     let cache = context.limit_gdal_cache();
 
     let cancel = Cancel::new();
-    let scene = supervise(context, &cancel, progress, (0.0, 0.02), "Opening", |_| open(job, &values, &cancel))?;
+    let opened = supervise(context, &cancel, progress, (0.0, 0.02), "Opening", |_| open(job, &values, &cancel))?;
+    let Opened { scene, grid, mut warnings } = opened;
     let info = scene.info().clone();
-    let mut warnings: Vec<String> = scene.warnings().to_vec();
-    warnings.extend(gap_warnings(&info));
-    let plan = method.plan(&stfusion_core::method::Request { values: &values, scene: &info })?;
-    warnings.extend(resampling_warning(job, &values)?);
-    drop(plan);
+    // lives as long as the run, whose own plan shares what this one has read
+    let _checked = method.plan(&stfusion_core::method::Request { values: &values, scene: &info })?;
 
     let (mut spec, spec_warnings) = OutputSpec::like(scene.fine_info(), output)?;
     warnings.extend(spec_warnings);
     warnings.iter().for_each(|w| context.warn(w));
     spec.threads = context.threads();
-    let resolved = resolved_job(job, &values, &info)?;
+    let resolved = resolved_job(job, &values, grid, &info)?;
     spec.metadata.extend(metadata(&resolved, &info, method.info()));
     let mut files = Files {
         image: Writer::create(&output.path, &spec)?,
@@ -102,10 +100,29 @@ pub fn fuse(job: &Job, context: &Context, progress: &mut Progress<'_>) -> Result
     Ok(report)
 }
 
+/// The images of a job, opened.
+pub(crate) struct Opened {
+    pub scene: RasterScene,
+    /// The grid options of the job, with what it leaves to the method filled in.
+    pub grid: GridOptions,
+    /// About the images, their dates and their resampling.
+    pub warnings: Vec<String>,
+}
+
 /// Opens the images of a job and checks them against each other.
-pub(crate) fn open(job: &Job, values: &Values, cancel: &Cancel) -> Result<RasterScene> {
-    let grid = resolved_grid(job, values)?;
-    RasterScene::open(&SceneSource { pairs: &job.pairs, target: &job.target, grid: &grid }, cancel)
+pub(crate) fn open(job: &Job, values: &Values, cancel: &Cancel) -> Result<Opened> {
+    let resampling = coarse_resampling(job, values)?;
+    let grid = GridOptions { coarse_resampling: Some(resampling.used), ..job.grid.clone() };
+    let scene = open_on(job, &grid, cancel)?;
+    let mut warnings = scene.warnings().to_vec();
+    warnings.extend(gap_warnings(scene.info()));
+    warnings.extend(resampling.warning);
+    Ok(Opened { scene, grid, warnings })
+}
+
+/// Opens the images of a job on a grid.
+pub(crate) fn open_on(job: &Job, grid: &GridOptions, cancel: &Cancel) -> Result<RasterScene> {
+    RasterScene::open(&SceneSource { pairs: &job.pairs, target: &job.target, grid }, cancel)
 }
 
 fn provenance_path(output: &str) -> String {
@@ -146,8 +163,7 @@ fn create_support(path: &str, grid: &Grid, output: &OutputOptions, image: &Outpu
 }
 
 /// The job with every default spelled out and the dates that were found, so that it repeats this run.
-pub(crate) fn resolved_job(job: &Job, values: &Values, info: &SceneInfo) -> Result<Job> {
-    let grid = resolved_grid(job, values)?;
+pub(crate) fn resolved_job(job: &Job, values: &Values, grid: GridOptions, info: &SceneInfo) -> Result<Job> {
     let mut job = Job { grid, ..job.clone() };
     if let Json::Object(all) = values.to_json(job.method()?.info().parameters) {
         job.parameters = all;

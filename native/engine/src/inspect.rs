@@ -10,10 +10,9 @@ use stfusion_core::{Cancel, Date, Grid, Result};
 use stfusion_raster::Alignment;
 
 use crate::context::Context;
-use crate::fuse::{gap_warnings, open};
+use crate::fuse::{open, Opened};
 use crate::job::Job;
 use crate::named_files::with_contents;
-use crate::resampling::resampling_warning;
 use crate::tiles::{tiling, Workers};
 
 /// One band of an image, described.
@@ -88,7 +87,7 @@ pub fn inspect(job: &Job, context: &Context) -> Result<Inspection> {
     let method = job.method()?;
     let values = with_contents(&job.values()?, method.info().parameters)?;
     job.device.check()?;
-    let scene = open(job, &values, &Cancel::new())?;
+    let Opened { scene, warnings, .. } = open(job, &values, &Cancel::new())?;
     let info = scene.info();
     let plan = method.plan(&Request { values: &values, scene: info })?;
     let support = job.output.as_ref().is_some_and(|o| o.support.is_some());
@@ -101,9 +100,6 @@ pub fn inspect(job: &Job, context: &Context) -> Result<Inspection> {
         scene.held_bytes() as u64 + context.gdal_cache_bytes(),
         None,
     )?;
-    let mut warnings = scene.warnings().to_vec();
-    warnings.extend(gap_warnings(info));
-    warnings.extend(resampling_warning(job, &values)?);
     Ok(Inspection {
         method: method.info().id.into(),
         parameters: values.to_json(method.info().parameters),

@@ -51,7 +51,7 @@ pub use named_files::{check_written, with_contents, write_artefacts, Pending};
 pub use on_demand::{Block, OnDemand, Part, Product, Resolution, Take};
 pub use pipeline::{fuse_scene, MemorySink, SceneRequest, Sink};
 pub use report::Report;
-pub use resampling::{coarse_resampling, resampling_warning};
+pub use resampling::{coarse_resampling, ChosenResampling};
 pub use spec::{job_schema, spec};
 pub use stfusion_nn::weights::metadata::Choice;
 pub use support::SUPPORT_BANDS;

@@ -35,10 +35,10 @@ use stfusion_raster::RasterScene;
 
 use crate::assess::data_range;
 use crate::context::{Context, Progress};
-use crate::fuse::{gap_warnings, open};
+use crate::fuse::{gap_warnings, open_on};
 use crate::job::Job;
 use crate::pipeline::{fuse_scene, supervise, SceneRequest};
-use crate::resampling::resolved_grid;
+use crate::resampling::coarse_resampling;
 use candidates::Candidate;
 use clock::Clock;
 use figures::FoldFigures;
@@ -181,11 +181,12 @@ impl Scenes {
         let mut grids: Vec<GridOptions> = Vec::new();
         for candidate in candidates {
             let job = Job { method: candidate.id().into(), target: target_of(job), ..job.clone() };
-            let grid = resolved_grid(&job, &candidate.values)?;
+            let resampling = coarse_resampling(&job, &candidate.values)?.used;
+            let grid = GridOptions { coarse_resampling: Some(resampling), ..job.grid.clone() };
             let known = grids.iter().position(|g| *g == grid);
             scenes.index.push(known.unwrap_or(grids.len()));
             if known.is_none() {
-                scenes.opened.push(open(&job, &candidate.values, cancel)?);
+                scenes.opened.push(open_on(&job, &grid, cancel)?);
                 grids.push(grid);
             }
         }

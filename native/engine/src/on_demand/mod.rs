@@ -30,11 +30,10 @@ pub use cache::Block;
 
 use crate::context::{Context, ContextOptions, Progress};
 use crate::device::{computer, OnGpu};
-use crate::fuse::{gap_warnings, metadata, open, resolved_job};
+use crate::fuse::{metadata, open, resolved_job, Opened};
 use crate::job::Job;
 use crate::named_files::with_contents;
 use crate::pipeline::panicked;
-use crate::resampling::resampling_warning;
 use crate::support::SUPPORT_BANDS;
 use crate::tile::{Computed, Computer, Tiles};
 use crate::tiles::{tiling, worthwhile_px, Workers};
@@ -112,16 +111,13 @@ impl OnDemand {
         let method = job.method()?;
         let values = with_contents(&job.values()?, method.info().parameters)?;
         job.device.check()?;
-        let scene = open(job, &values, &Cancel::new())?;
+        let Opened { scene, grid, mut warnings } = open(job, &values, &Cancel::new())?;
         let info = scene.info().clone();
-        let mut warnings = scene.warnings().to_vec();
-        warnings.extend(gap_warnings(&info));
-        warnings.extend(resampling_warning(job, &values)?);
 
         let output = job.output.clone().unwrap_or_default();
         let (mut prediction, spec_warnings) = OutputSpec::like(scene.fine_info(), &output)?;
         warnings.extend(spec_warnings);
-        let resolved = resolved_job(job, &values, &info)?;
+        let resolved = resolved_job(job, &values, grid, &info)?;
         prediction.metadata.extend(metadata(&resolved, &info, method.info()));
         let mut support = OutputSpec::support(&prediction.grid, &SUPPORT_BANDS, &output);
         support.metadata.clone_from(&prediction.metadata);

@@ -3,8 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 use ndarray::{ArrayViewMut2, ArrayViewMut3};
 use stfusion_core::device::{Arg, Buffer, Launch, Queue};
-use stfusion_core::method::{SupportOut, TileIn};
-use stfusion_core::{Error, Result};
+use stfusion_core::method::{SupportOut, TileIn, TileOut};
+use stfusion_core::{Error, Exec, Result};
 
 use super::tile_images::TileImages;
 
@@ -120,18 +120,59 @@ pub fn room_for<T>(queue: &mut dyn Queue, count: usize) -> Result<Buffer> {
     queue.buffer(count.max(1) * size_of::<T>())
 }
 
-/// The images of a tile one behind the other: target, then fine and coarse image of each pair.
+/// The images of a tile one behind the other: target, then fine and coarse image of the pairs with these numbers.
 ///
 /// # Errors
 /// Those of the device.
-pub fn images_of(queue: &mut dyn Queue, images: &TileImages<'_, '_>) -> Result<Buffer> {
+pub fn images_of(
+    queue: &mut dyn Queue,
+    images: &TileImages<'_, '_>,
+    pairs: impl ExactSizeIterator<Item = usize>,
+) -> Result<Buffer> {
     let bytes = size_of_val(images.target);
-    let all = queue.buffer((1 + 2 * images.pairs.len()) * bytes)?;
-    let parts = std::iter::once(images.target).chain(images.pairs.iter().flat_map(|pair| [pair.fine, pair.coarse]));
+    let all = queue.buffer((1 + 2 * pairs.len()) * bytes)?;
+    let of_pairs = pairs.map(|k| &images.pairs[k]).flat_map(|pair| [pair.fine, pair.coarse]);
+    let parts = std::iter::once(images.target).chain(of_pairs);
     for (i, part) in parts.enumerate() {
         queue.write(&all, i * bytes, bytemuck::cast_slice(part))?;
     }
     Ok(all)
+}
+
+/// What a tile gets, on a device.
+pub struct Outputs {
+    /// The prediction, (band, row, col).
+    pub image: Buffer,
+    /// Similar pixels, valid fractions and fallbacks, one layer behind the other, if they were asked for.
+    pub support: Option<Buffer>,
+}
+
+impl Outputs {
+    /// Room for `out`.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn new(queue: &mut dyn Queue, out: &TileOut<'_>) -> Result<Outputs> {
+        let (bands, rows, cols) = out.image.dim();
+        let image = room_for::<f32>(queue, bands * rows * cols)?;
+        let support = match &out.support {
+            Some(_) => Some(room_for::<f32>(queue, 3 * rows * cols)?),
+            None => None,
+        };
+        Ok(Outputs { image, support })
+    }
+
+    /// Waits and reads both.
+    ///
+    /// # Errors
+    /// [`stfusion_core::ErrorKind::Cancelled`], those of the device; internal when the image of `out` is not C-contiguous.
+    pub fn read(&self, queue: &mut dyn Queue, out: &mut TileOut<'_>, exec: &Exec<'_>) -> Result<()> {
+        if let (Some(to), Some(support)) = (&mut out.support, &self.support) {
+            read_support(queue, support, to)?;
+        }
+        exec.cancel.check()?;
+        read_image(queue, &self.image, &mut out.image)
+    }
 }
 
 /// Waits and reads an image that covers `to`.

@@ -166,7 +166,7 @@ impl DeviceTiles for OnDevice<'_> {
         let whole = self.tile(tile);
         let tile_bytes = Arg::Bytes(bytemuck::bytes_of(&whole));
 
-        let images = images_of(queue, &input)?;
+        let images = images_of(queue, &input, 0..input.pairs.len())?;
         let keys = room_for::<i32>(queue, planes * inside)?;
         let records = room_for::<f32>(queue, (2 * planes + bands + 1) * inside)?;
         queue.launch(

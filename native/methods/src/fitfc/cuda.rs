@@ -11,9 +11,7 @@ use super::cpu::{Job, Lines};
 use super::parameters::Border;
 use super::residual;
 use crate::blocks::nearest::cuda as nearest;
-use crate::blocks::on_device::{
-    buffer_of, optional, over_pixels, read_image, read_support, room_for, threads_for, SHARED_BYTES, THREADS,
-};
+use crate::blocks::on_device::{buffer_of, optional, over_pixels, room_for, threads_for, Outputs, SHARED_BYTES, THREADS};
 use crate::blocks::tile_images::TileImages;
 
 /// `FitfcTile` of the kernels.
@@ -192,7 +190,7 @@ impl DeviceTiles for OnDevice<'_> {
         exec.cancel.check()?;
         let input = TileImages::new(tile)?;
         let bands = tile.target.dim().0;
-        let (inside, pixels) = (tile.padded.pixels(), tile.region.pixels());
+        let inside = tile.padded.pixels();
         let over_padded =
             |threads: usize, shared_bytes: usize| over_pixels((1, tile.padded.rows, tile.padded.cols), threads, 1, shared_bytes);
         let threads = threads_for(tile.region.cols, THREADS);
@@ -207,14 +205,13 @@ impl DeviceTiles for OnDevice<'_> {
         let target = buffer_of(queue, input.target)?;
         let predicted = room_for::<f32>(queue, bands * inside)?;
         let fallback = room_for::<f32>(queue, inside)?;
-        let image = room_for::<f32>(queue, bands * pixels)?;
+        let outputs = Outputs::new(queue, out)?;
         // every bit set is NaN
-        queue.fill(&image, 0xff)?;
-        let support = match &out.support {
-            Some(_) => {
-                let layers = (room_for::<f32>(queue, 3 * pixels)?, room_for::<f32>(queue, pixels)?);
-                queue.fill(&layers.0, 0)?;
-                Some(layers)
+        queue.fill(&outputs.image, 0xff)?;
+        let fraction = match &outputs.support {
+            Some(layers) => {
+                queue.fill(layers, 0)?;
+                Some(room_for::<f32>(queue, tile.region.pixels())?)
             }
             None => None,
         };
@@ -242,7 +239,7 @@ impl DeviceTiles for OnDevice<'_> {
                 queue.launch(kernel("fitfc_fit_fine"), launch, &arguments)?;
             }
             let lists = self.search.lists(queue, &fine, &self.planes, (&predicted, bands), shape)?;
-            if let Some((_, fraction)) = &support {
+            if let Some(fraction) = &fraction {
                 queue.launch(
                     kernel("fitfc_valid"),
                     over_outputs(4 * (threads + 2 * self.job.search.window().half())),
@@ -261,9 +258,9 @@ impl DeviceTiles for OnDevice<'_> {
                     Arg::Buffer(&lists.counts),
                     Arg::Buffer(&self.search.offsets),
                     Arg::Buffer(&self.weights),
-                    optional(support.as_ref().map(|(_, fraction)| fraction)),
-                    Arg::Buffer(&image),
-                    optional(support.as_ref().map(|(layers, _)| layers)),
+                    optional(fraction.as_ref()),
+                    Arg::Buffer(&outputs.image),
+                    optional(outputs.support.as_ref()),
                     Arg::Buffer(&missing),
                     tile_bytes,
                     shape_bytes,
@@ -277,10 +274,6 @@ impl DeviceTiles for OnDevice<'_> {
                 }
             }
         }
-        if let (Some(to), Some((layers, _))) = (&mut out.support, &support) {
-            read_support(queue, layers, to)?;
-        }
-        exec.cancel.check()?;
-        read_image(queue, &image, &mut out.image)
+        outputs.read(queue, out, exec)
     }
 }

@@ -7,7 +7,6 @@ use stfusion_core::method::{DeviceTiles, TileIn, TileOut};
 use stfusion_core::{Exec, Result};
 
 use super::cpu::Job;
-use crate::blocks::cells_of_tile::CellsOfTile;
 use crate::blocks::on_device::buffer_of;
 use crate::blocks::similar_changes::cuda::{self as similar, Marks, PairFacts};
 use crate::blocks::spatial_prediction::cuda as spatial;
@@ -69,9 +68,7 @@ pub fn on_device<'a>(job: &'a Job, queue: &mut dyn Queue) -> Result<Box<dyn Devi
 
 impl DeviceTiles for OnDevice<'_> {
     fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, queue: &mut dyn Queue, exec: &Exec<'_>) -> Result<()> {
-        let similar = &self.job.similar;
-        let cells = CellsOfTile::new(&similar.grid, tile, similar.cells_needed(tile), tile.target.dim().0);
-        let spatial = self.spatial.predict(queue, &cells)?;
+        let spatial = self.spatial.predict(queue, &self.similar.cells(tile))?;
         let rule = self.job.residuals.on_device();
         self.similar.run(&self.pairs, (tile, out), queue, exec, |queue, pair| {
             queue.launch(

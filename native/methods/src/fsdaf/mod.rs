@@ -45,17 +45,21 @@ use parameters::HomogeneityWindow;
 
 pub use parameters::Parameters;
 
+/// The paper.
+pub const REFERENCE: Reference = Reference {
+    citation:
+        "Zhu, X., Helmer, E. H., Gao, F., Liu, D., Chen, J., Lefsky, M. A. (2016). A flexible spatiotemporal method for fusing \
+               satellite images with different resolutions. Remote Sensing of Environment 172, 165-177",
+    doi: "10.1016/j.rse.2015.11.016",
+};
+
 static INFO: MethodInfo = MethodInfo {
     id: "fsdaf",
     label: "FSDAF",
     summary: "Class changes from the purest coarse pixels, what they leave unexplained spread by a spline, averaged over similar pixels",
     family: Family::Hybrid,
     tags: &["flexible spatiotemporal data fusion", "Landsat", "MODIS", "unmixing", "land cover change", "thin plate spline", "flood"],
-    references: &[Reference {
-        citation: "Zhu, X., Helmer, E. H., Gao, F., Liu, D., Chen, J., Lefsky, M. A. (2016). A flexible spatiotemporal method for fusing \
-                   satellite images with different resolutions. Remote Sensing of Environment 172, 165-177",
-        doi: "10.1016/j.rse.2015.11.016",
-    }],
+    references: &[REFERENCE],
     min_pairs: 1,
     max_pairs: None,
     needs_dates: false,

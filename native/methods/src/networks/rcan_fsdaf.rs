@@ -82,10 +82,7 @@ static INFO: MethodInfo = MethodInfo {
             citation: "Zhang, Y., Li, K., Li, K., Wang, L., Zhong, B., Fu, Y. (2018). Image super-resolution using very deep residual channel attention networks. European Conference on Computer Vision",
             doi: "10.1007/978-3-030-01234-2_18",
         },
-        Reference {
-            citation: "Zhu, X., Helmer, E. H., Gao, F., Liu, D., Chen, J., Lefsky, M. A. (2016). A flexible spatiotemporal method for fusing satellite images with different resolutions. Remote Sensing of Environment 172, 165-177",
-            doi: "10.1016/j.rse.2015.11.016",
-        },
+        fsdaf::REFERENCE,
     ],
     min_pairs: 1,
     max_pairs: None,

@@ -9,9 +9,7 @@ use stfusion_core::{Error, Exec, Result};
 use super::cpu::{Around, Job};
 use crate::blocks::nearest::cuda as nearest;
 use crate::blocks::objects::Source;
-use crate::blocks::on_device::{
-    buffer_of, optional, over_pixels, read_image, read_support, room_for, threads_for, TilePlace, THREADS,
-};
+use crate::blocks::on_device::{buffer_of, optional, over_pixels, room_for, threads_for, Outputs, TilePlace, THREADS};
 use crate::blocks::tile_images::TileImages;
 
 /// `ObsumTile` of the kernels.
@@ -194,16 +192,16 @@ impl DeviceTiles for OnDevice<'_> {
         let lists = self.search.lists(queue, &fine_around, &planes, (&residuals, bands), shape)?;
         exec.cancel.check()?;
 
-        let support = match &out.support {
-            Some(_) => Some((room_for::<f32>(queue, 3 * rows * cols)?, room_for::<f32>(queue, rows * cols)?)),
+        let outputs = Outputs::new(queue, out)?;
+        let fraction = match &outputs.support {
+            Some(_) => Some(room_for::<f32>(queue, rows * cols)?),
             None => None,
         };
-        if let Some((_, fraction)) = &support {
+        if let Some(fraction) = &fraction {
             let shared_bytes = size_of::<i32>() * (threads + 2 * half);
             let arguments = [images[0], images[1], images[2], Arg::Buffer(fraction), tile_bytes];
             queue.launch(kernel("obsum_valid"), over_outputs(shared_bytes), &arguments)?;
         }
-        let prediction = room_for::<f32>(queue, bands * rows * cols)?;
         let found = [
             Arg::Buffer(&residuals),
             Arg::Buffer(&lists.samples),
@@ -213,17 +211,13 @@ impl DeviceTiles for OnDevice<'_> {
             Arg::Buffer(&labels),
             Arg::Buffer(&self.changes),
             Arg::Buffer(&self.fallbacks),
-            optional(support.as_ref().map(|(_, fraction)| fraction)),
-            Arg::Buffer(&prediction),
-            optional(support.as_ref().map(|(layers, _)| layers)),
+            optional(fraction.as_ref()),
+            Arg::Buffer(&outputs.image),
+            optional(outputs.support.as_ref()),
             tile_bytes,
             Arg::Bytes(bytemuck::bytes_of(&shape)),
         ];
         queue.launch(kernel("obsum_predict"), over_outputs(0), &[&images[..], &found[..]].concat())?;
-        if let (Some(to), Some((layers, _))) = (&mut out.support, &support) {
-            read_support(queue, layers, to)?;
-        }
-        exec.cancel.check()?;
-        read_image(queue, &prediction, &mut out.image)
+        outputs.read(queue, out, exec)
     }
 }

@@ -141,9 +141,7 @@ impl OnDevice<'_> {
 
 impl DeviceTiles for OnDevice<'_> {
     fn run(&self, tile: &TileIn<'_>, out: &mut TileOut<'_>, queue: &mut dyn Queue, exec: &Exec<'_>) -> Result<()> {
-        let similar = &self.job.similar;
-        let cells = CellsOfTile::new(&similar.grid, tile, similar.cells_needed(tile), tile.target.dim().0);
-        let spatial = self.spatial.predict(queue, &cells)?;
+        let spatial = self.spatial.predict(queue, &self.similar.cells(tile))?;
         let rule = self.job.residuals.on_device();
         self.similar.run(&self.pairs, (tile, out), queue, exec, |queue, pair| {
             let temporal = self.temporal_changes(queue, tile, &pair)?;

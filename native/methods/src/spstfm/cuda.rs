@@ -10,7 +10,7 @@ use stfusion_core::{Exec, Result};
 use super::cpu::{Job, Weigh};
 use super::sparse_code::{Codebook, Debias};
 use crate::blocks::on_device::{
-    buffer_of, optional, over_pixels, read_image, read_support, room_for, threads_for, SHARED_BYTES, THREADS,
+    buffer_of, images_of, optional, over_pixels, room_for, threads_for, Outputs, SHARED_BYTES, THREADS,
 };
 use crate::blocks::tile_images::TileImages;
 
@@ -257,17 +257,6 @@ impl OnDevice<'_> {
             unused: 0,
         }
     }
-
-    /// Target, then fine and coarse image of the pair before and of the pair after, one behind the other.
-    fn images(&self, input: &TileImages<'_, '_>, queue: &mut dyn Queue) -> Result<Buffer> {
-        let [before, after] = [self.job.sides.before, self.job.sides.after].map(|k| &input.pairs[k]);
-        let bytes = size_of_val(input.target);
-        let all = queue.buffer(5 * bytes)?;
-        for (i, part) in [input.target, before.fine, before.coarse, after.fine, after.coarse].into_iter().enumerate() {
-            queue.write(&all, i * bytes, bytemuck::cast_slice(part))?;
-        }
-        Ok(all)
-    }
 }
 
 impl DeviceTiles for OnDevice<'_> {
@@ -275,11 +264,12 @@ impl DeviceTiles for OnDevice<'_> {
         exec.cancel.check()?;
         let whole = self.tile(tile);
         let shape = Arg::Bytes(bytemuck::bytes_of(&whole));
-        let (bands, pixels) = (self.job.learned.len(), tile.region.pixels());
+        let bands = self.job.learned.len();
         let (grid_rows, grid_cols) = (whole.grid_rows as usize, whole.grid_cols as usize);
         let over = |planes: usize, rows: usize, cols: usize| over_pixels((planes, rows, cols), threads_for(cols, THREADS), 1, 0);
 
-        let images = self.images(&TileImages::new(tile)?, queue)?;
+        let sides = [self.job.sides.before, self.job.sides.after];
+        let images = images_of(queue, &TileImages::new(tile)?, sides.into_iter())?;
         let changed = match &self.job.weigh {
             Weigh::BuiltUp { .. } => {
                 let changed = room_for::<u8>(queue, 2 * tile.padded.pixels())?;
@@ -317,25 +307,17 @@ impl DeviceTiles for OnDevice<'_> {
         ];
         queue.launch(codes.kernel, launch, &arguments)?;
 
-        let image = room_for::<f32>(queue, bands * pixels)?;
-        let layers = match out.support {
-            Some(_) => Some(room_for::<f32>(queue, 3 * pixels)?),
-            None => None,
-        };
+        let outputs = Outputs::new(queue, out)?;
         let arguments = [
             Arg::Buffer(&images),
             Arg::Buffer(&self.bands),
             Arg::Buffer(&known),
             Arg::Buffer(&predicted),
-            Arg::Buffer(&image),
-            optional(layers.as_ref()),
+            Arg::Buffer(&outputs.image),
+            optional(outputs.support.as_ref()),
             shape,
         ];
         queue.launch(kernel("spstfm_combine"), over(1, tile.region.rows, tile.region.cols), &arguments)?;
-        if let (Some(to), Some(layers)) = (&mut out.support, &layers) {
-            read_support(queue, layers, to)?;
-        }
-        exec.cancel.check()?;
-        read_image(queue, &image, &mut out.image)
+        outputs.read(queue, out, exec)
     }
 }

@@ -188,7 +188,7 @@ impl DeviceTiles for OnDevice<'_> {
         let (padded, region) = ((bands, tile.padded.rows, tile.padded.cols), (bands, tile.region.rows, tile.region.cols));
         let (inside, pixels) = (tile.padded.pixels(), tile.region.pixels());
 
-        let images = images_of(queue, &input)?;
+        let images = images_of(queue, &input, 0..input.pairs.len())?;
         let bounds = room_for::<[f32; 2]>(queue, bands * pixels)?;
         let samples = room_for::<[i32; 4]>(queue, bands * inside)?;
         let proposals = room_for::<f32>(queue, if within { 2 } else { 1 } * bands * inside)?;

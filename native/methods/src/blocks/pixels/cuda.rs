@@ -5,9 +5,7 @@ use stfusion_core::device::{Arg, Buffer, Kernel, Queue};
 use stfusion_core::method::{DeviceCost, DeviceTiles, SceneInfo, TileIn, TileOut};
 use stfusion_core::{Exec, Result};
 
-use crate::blocks::on_device::{
-    buffer_of, optional, over_pixels, read_image, read_support, room_for, threads_for, PairInTime, THREADS,
-};
+use crate::blocks::on_device::{buffer_of, optional, over_pixels, threads_for, Outputs, PairInTime, THREADS};
 use crate::blocks::tile_images::TileImages;
 
 /// What the value of a pixel is made of.
@@ -102,11 +100,7 @@ impl DeviceTiles for OnDevice<'_> {
                 queue.write(coarse, k * bytes, bytemuck::cast_slice(pair.coarse))?;
             }
         }
-        let prediction = room_for::<f32>(queue, bands * rows * cols)?;
-        let layers = match &out.support {
-            Some(_) => Some(room_for::<f32>(queue, 3 * rows * cols)?),
-            None => None,
-        };
+        let outputs = Outputs::new(queue, out)?;
         queue.launch(
             Kernel { module: "blocks/pixels", function: "pixels_predict" },
             over_pixels((1, rows, cols), threads_for(cols, THREADS), 1, 0),
@@ -115,15 +109,11 @@ impl DeviceTiles for OnDevice<'_> {
                 optional(coarse.as_ref()),
                 optional(target.as_ref()),
                 Arg::Buffer(&self.order),
-                Arg::Buffer(&prediction),
-                optional(layers.as_ref()),
+                Arg::Buffer(&outputs.image),
+                optional(outputs.support.as_ref()),
                 Arg::Bytes(bytemuck::bytes_of(&shape)),
             ],
         )?;
-        if let (Some(support), Some(layers)) = (&mut out.support, &layers) {
-            read_support(queue, layers, support)?;
-        }
-        exec.cancel.check()?;
-        read_image(queue, &prediction, &mut out.image)
+        outputs.read(queue, out, exec)
     }
 }

@@ -12,7 +12,7 @@ use crate::blocks::cells_of_tile::CellsOfTile;
 use crate::blocks::classes::{cuda as classes, Classes};
 use crate::blocks::homogeneity::cuda::homogeneity;
 use crate::blocks::nearest::cuda::{self as nearest, PlaneRule};
-use crate::blocks::on_device::{buffer_of, optional, over_pixels, read_image, read_support, room_for, threads_for, THREADS};
+use crate::blocks::on_device::{buffer_of, optional, over_pixels, room_for, threads_for, Outputs, THREADS};
 use crate::blocks::pair_weights::PairJob;
 use crate::blocks::tile_images::TileImages;
 
@@ -151,14 +151,6 @@ impl<P> Pair<P> {
     }
 }
 
-/// Where the predictions of a tile go.
-struct Outputs {
-    image: Buffer,
-    /// Weighted predictions and weights, where pairs are combined.
-    sums: Option<Buffer>,
-    support: Option<Buffer>,
-}
-
 impl<'a> OnDevice<'a> {
     /// Puts the search on the device of `queue`; homogeneity is counted within `homogeneity_half` pixels.
     ///
@@ -171,6 +163,11 @@ impl<'a> OnDevice<'a> {
             search: nearest::OnDevice::new(&similar.search, false, queue)?,
             nearness: buffer_of(queue, &similar.nearness())?,
         })
+    }
+
+    /// The cells of a tile whose pixels need changes, in all bands.
+    pub fn cells(&self, tile: &TileIn<'_>) -> CellsOfTile {
+        CellsOfTile::new(&self.similar.grid, tile, self.similar.cells_needed(tile), tile.target.dim().0)
     }
 
     /// Computes a tile from `pairs`; `changes_of` queues what writes the changes of one of them.
@@ -186,16 +183,12 @@ impl<'a> OnDevice<'a> {
         mut changes_of: impl FnMut(&mut dyn Queue, PairOfTile<'_, P>) -> Result<()>,
     ) -> Result<()> {
         let input = TileImages::new(tile)?;
-        let (bands, pixels) = (tile.target.dim().0, tile.region.pixels());
-        let grid = &self.similar.grid;
-        let part = self.similar.cells_needed(tile);
-        let (cells, needed) = (CellsOfTile::new(grid, tile, part, bands), inside(tile, grid.fine_of(part)));
+        let (bands, cells) = (tile.target.dim().0, self.cells(tile));
+        let needed = inside(tile, self.similar.grid.fine_of(cells.cells()));
         let size = (tile.padded.rows, tile.padded.cols);
-        let outputs = Outputs {
-            image: room_for::<f32>(queue, bands * pixels)?,
-            sums: if pairs.len() > 1 { Some(room_for::<f64>(queue, 2 * bands * pixels)?) } else { None },
-            support: if out.support.is_some() { Some(room_for::<f32>(queue, 3 * pixels)?) } else { None },
-        };
+        let outputs = Outputs::new(queue, out)?;
+        // weighted predictions and weights, where pairs are combined
+        let sums = if pairs.len() > 1 { Some(room_for::<f64>(queue, 2 * bands * tile.region.pixels())?) } else { None };
         if let Some(support) = &outputs.support {
             queue.fill(support, 0)?;
         }
@@ -225,13 +218,15 @@ impl<'a> OnDevice<'a> {
                     changes: &changes,
                 },
             )?;
-            self.predict(queue, (pair, tile, cells), (&fine, &changes), (i == 0, i + 1 == pairs.len()), &outputs)?;
+            self.predict(
+                queue,
+                (pair, tile, cells),
+                (&fine, &changes),
+                (i == 0, i + 1 == pairs.len()),
+                (&outputs, sums.as_ref()),
+            )?;
         }
-        exec.cancel.check()?;
-        if let (Some(to), Some(support)) = (&mut out.support, &outputs.support) {
-            read_support(queue, support, to)?;
-        }
-        read_image(queue, &outputs.image, &mut out.image)
+        outputs.read(queue, out, exec)
     }
 
     /// Averages the changes of a pair and adds them to its fine image; it may be the first and the last one that predicts.
@@ -241,7 +236,7 @@ impl<'a> OnDevice<'a> {
         (pair, tile, cells): (&Pair<P>, &TileIn<'_>, CellsOfTile),
         (fine, changes): (&Buffer, &Buffer),
         (is_first, is_last): (bool, bool),
-        outputs: &Outputs,
+        (outputs, sums): (&Outputs, Option<&Buffer>),
     ) -> Result<()> {
         let (region, half) = (tile.region, self.similar.search.window().half());
         let number = |n: usize| n as i32;
@@ -292,9 +287,9 @@ impl<'a> OnDevice<'a> {
                 Arg::Buffer(&lists.counts),
                 Arg::Buffer(&pair.coarse_changes),
                 Arg::Buffer(&pair.marks),
-                optional(pair.weights.as_ref().filter(|_| outputs.sums.is_some())),
+                optional(pair.weights.as_ref().filter(|_| sums.is_some())),
                 optional(valid.as_ref()),
-                optional(outputs.sums.as_ref()),
+                optional(sums),
                 Arg::Buffer(&outputs.image),
                 optional(outputs.support.as_ref()),
                 tile_bytes,

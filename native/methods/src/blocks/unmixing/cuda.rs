@@ -8,9 +8,7 @@ use stfusion_core::{Exec, Result};
 
 use super::assigned::{Assigned, Meaning};
 use crate::blocks::classes::cuda as classes;
-use crate::blocks::on_device::{
-    buffer_of, optional, over_pixels, read_image, read_support, room_for, threads_for, PairInTime, THREADS,
-};
+use crate::blocks::on_device::{buffer_of, optional, over_pixels, room_for, threads_for, Outputs, PairInTime, THREADS};
 use crate::blocks::tile_images::TileImages;
 
 /// `UnmixingPair` of the kernel: addresses, 0 where there is nothing.
@@ -125,11 +123,7 @@ impl DeviceTiles for OnDevice<'_> {
         }
         let pairs = buffer_of(queue, &pairs)?;
         let target = buffer_of(queue, input.target)?;
-        let prediction = room_for::<f32>(queue, bands * rows * cols)?;
-        let layers = match &out.support {
-            Some(_) => Some(room_for::<f32>(queue, 3 * rows * cols)?),
-            None => None,
-        };
+        let outputs = Outputs::new(queue, out)?;
         let number = |n: usize| n as i32;
         let grid = &self.job.grid;
         let shape = Tile {
@@ -151,15 +145,11 @@ impl DeviceTiles for OnDevice<'_> {
                 Arg::Buffer(&pairs),
                 Arg::Buffer(&self.order),
                 Arg::Buffer(&target),
-                Arg::Buffer(&prediction),
-                optional(layers.as_ref()),
+                Arg::Buffer(&outputs.image),
+                optional(outputs.support.as_ref()),
                 Arg::Bytes(bytemuck::bytes_of(&shape)),
             ],
         )?;
-        if let (Some(support), Some(layers)) = (&mut out.support, &layers) {
-            read_support(queue, layers, support)?;
-        }
-        exec.cancel.check()?;
-        read_image(queue, &prediction, &mut out.image)
+        outputs.read(queue, out, exec)
     }
 }
